@@ -1,0 +1,1 @@
+"""Codecs for Deye/Solarman V5 and AlphaESS frames."""

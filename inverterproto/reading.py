@@ -1,0 +1,92 @@
+"""A reading: which device, when, and what was measured.
+
+Readings are what the rest of the world sees of a frame. Their values go by the keys and signs of
+`inverterproto.quantity`; what is absent from `values` was not measured. A reading's time is the
+time of *acquisition*, and always tells where it comes from; arrival is another thing and never
+silently stands in for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+Number = int | float
+
+
+class TimeSource(StrEnum):
+    """Where a reading's time comes from."""
+
+    DEVICE = "device"
+    """The device's own clock, as the record itself tells it."""
+    DEVICE_CORRECTED = "device-corrected"
+    """The device's stamp, put right by what is surely known of its clock."""
+    ESTIMATED = "estimated"
+    """The device's stamp, put right by what its neighbours make likely."""
+    ARRIVAL = "arrival"
+    """The time at which the record reached us."""
+    UNKNOWN = "unknown"
+    """It cannot be known; the time is None."""
+
+
+class Dated(NamedTuple):
+    """The answer of a dating class (`deye.dating`, `alphaess.clock`) about one record.
+
+    `key` is the caller's own name for the record; `time` is in unix seconds (None if unknown);
+    `offset` is what was added to the device's stamp to get it (None where the time does not come
+    from the device's stamp).
+    """
+
+    key: object
+    time: float | None
+    source: TimeSource
+    offset: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one device measured at one moment.
+
+    Attributes:
+        family: `"deye"` or `"alphaess"`.
+        device: the serial of the inverter or battery where it is told, else the logger's.
+        time: unix seconds of the acquisition, or None where that cannot be known.
+        time_source: where `time` comes from.
+        historic: whether the device kept the record and sent it later.
+        values: quantity key → value in the quantity's unit and with our signs.
+        kind: the message it came in (`"data"`, `"status"`, `"record"`, …).
+        via: the serial of the logger that carried it, where there is one.
+    """
+
+    family: str
+    device: str | None
+    time: float | None
+    time_source: TimeSource
+    historic: bool
+    values: Mapping[str, Number | str] = field(default_factory=dict)
+    kind: str = "data"
+    via: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the reading as the JSON contract has it (see `docs/json.md`)."""
+        return {
+            "device": self.device,
+            "via": self.via,
+            "kind": self.kind,
+            "time": None if self.time is None else utc_text(self.time),
+            "time_source": str(self.time_source),
+            "historic": self.historic,
+            "values": dict(self.values),
+        }
+
+
+def utc_text(time: float) -> str:
+    """Return unix seconds as RFC 3339 text in UTC, to the second or, if need be, the millisecond.
+
+    >>> utc_text(1712596443)
+    '2024-04-08T17:14:03Z'
+    """
+    moment = datetime.fromtimestamp(round(time, 3), UTC)
+    spec = "milliseconds" if moment.microsecond else "seconds"
+    return moment.isoformat(timespec=spec).replace("+00:00", "Z")
