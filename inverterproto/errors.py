@@ -29,6 +29,15 @@ class ProtocolError(ValueError):
         self.found = found
         super().__init__(message)
 
+    def moved(self, by: int) -> "ProtocolError":
+        """Return the error with its offset counted from `by` bytes earlier."""
+        return ProtocolError(
+            self.message,
+            offset=(self.offset or 0) + by,
+            expected=self.expected,
+            found=self.found,
+        )
+
     def __str__(self) -> str:
         """`checksum at offset 341: expected 0x4e, found 0x4f`."""
         text = self.message

@@ -81,6 +81,43 @@ class Reading:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one device measured at one moment that has yet to be dated.
+
+    Attributes:
+        family: `"deye"` or `"alphaess"`.
+        device: the serial of the inverter or battery where it is told, else the logger's.
+        stamp: the device's own time: a `deye.dating.Stamp`, or a battery's naive local time in
+            seconds; None where there is none.
+        historic: whether the device kept the record and sent it later.
+        values: quantity key → value.
+        kind: the message it came in.
+        via: the serial of the logger that carried it, where there is one.
+    """
+
+    family: str
+    device: str | None
+    stamp: object
+    historic: bool
+    values: Mapping[str, Number | str]
+    kind: str
+    via: str | None = None
+
+    def dated(self, date: Dated) -> Reading:
+        """Return the reading that this is by a date."""
+        return Reading(
+            self.family,
+            self.device,
+            date.time,
+            date.source,
+            self.historic,
+            self.values,
+            self.kind,
+            self.via,
+        )
+
+
 def utc_text(time: float) -> str:
     """Return unix seconds as RFC 3339 text in UTC, to the second or, if need be, the millisecond.
 

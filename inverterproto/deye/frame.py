@@ -1,0 +1,235 @@
+"""The V5 envelope: 13 bytes around a payload (sources: H, M, P, T, X; confidence A).
+
+    offset  size  field
+    0       1     start, 0xA5
+    1       2     payload length, u16le; the frame has 13 bytes more
+    3       2     control code, u16le; the high byte is the message type
+    5       1     sequence, first counter: the server's, as the device last saw it
+    6       1     sequence, second counter: the device's
+    7       4     logger serial, u32le, as printed on the stick
+    11      n     payload
+    11+n    1     checksum: sum of the bytes 1 … 10+n, modulo 256
+    12+n    1     end, 0x15
+"""
+
+from dataclasses import dataclass
+from struct import Struct
+
+from inverterproto.checksum import sum8
+from inverterproto.deye.modbus import match_rtu
+from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
+from inverterproto.foreign import split_runs
+from inverterproto.stream import Fault, Reason
+
+START = 0xA5
+END = 0x15
+ENVELOPE = 13
+"""Bytes of a frame that are not payload."""
+PAYLOAD_AT = 11
+"""Offset of the payload in the frame."""
+LONGEST = 4096
+"""Longest frame taken from a stream; the longest known has 1,445 bytes."""
+
+_HEADER = Struct("<BHHBBI")
+_unpack_header = _HEADER.unpack_from
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A V5 frame.
+
+    Attributes:
+        control_code: 16 bits; the high byte is the message type.
+        sequence: the two counters, the server's and the device's, 0 to 255.
+        logger_serial: the serial of the logger stick (not the inverter's), 32 bits.
+        payload: the bytes between header and checksum, at most 65,535.
+    """
+
+    control_code: int
+    sequence: tuple[int, int]
+    logger_serial: int
+    payload: bytes
+
+    @property
+    def message_type(self) -> int:
+        """The high byte of the control code."""
+        return self.control_code >> 8
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Frame":
+        """Return the frame that `data` is, from its first byte to its last.
+
+        Raises:
+            IncompleteError: the frame is longer than `data`.
+            ChecksumError: all is in place but the checksum.
+            ProtocolError: a marker is wrong, or bytes follow the frame.
+        """
+        total = _measure(data)
+        if data[0] != START or data[total - 1] != END or len(data) != total:
+            raise _misfit(data, total)
+        found = data[total - 2]
+        expected = sum8(data, 1, total - 2)
+        if found != expected:
+            raise _bad_checksum(total - 2, expected, found)
+        return _unpack(data)
+
+    def build(self) -> bytes:
+        """Return the frame's bytes, length and checksum computed.
+
+        Raises:
+            FieldError: a value does not fit its place.
+        """
+        for name, value, limit in (
+            ("control_code", self.control_code, 0xFFFF),
+            ("sequence", max(self.sequence), 0xFF),
+            ("sequence", min(self.sequence), 0xFF),
+            ("logger_serial", self.logger_serial, 0xFFFFFFFF),
+            ("payload_length", len(self.payload), 0xFFFF),
+        ):
+            if not 0 <= value <= limit:
+                raise FieldError(name, "out of range", expected=f"0 to {limit}", found=value)
+        first, second = self.sequence
+        header = _HEADER.pack(
+            START, len(self.payload), self.control_code, first, second, self.logger_serial
+        )
+        body = header + self.payload
+        return body + bytes((sum8(body, 1, len(body)), END))
+
+
+def header_fields(raw: bytes) -> dict[str, object]:
+    """Return the envelope of a frame's bytes by field names, for the JSON of `decode`."""
+    _, length, control_code, first, second, serial = _unpack_header(raw)
+    return {
+        "payload_length": length,
+        "control_code": control_code,
+        "sequence": [first, second],
+        "logger_serial": serial,
+        "checksum": raw[-2],
+    }
+
+
+# Slots are set past the frozen dataclass's __setattr__, which would cost as much as all the rest.
+_new = object.__new__
+_set_control_code = Frame.control_code.__set__  # type: ignore[attr-defined]
+_set_sequence = Frame.sequence.__set__  # type: ignore[attr-defined]
+_set_logger_serial = Frame.logger_serial.__set__  # type: ignore[attr-defined]
+_set_payload = Frame.payload.__set__  # type: ignore[attr-defined]
+
+
+def _unpack(data: bytes) -> Frame:
+    """Return the frame of bytes that are known to fit."""
+    _, _, control_code, first, second, serial = _unpack_header(data)
+    frame = _new(Frame)
+    _set_control_code(frame, control_code)
+    _set_sequence(frame, (first, second))
+    _set_logger_serial(frame, serial)
+    _set_payload(frame, data[PAYLOAD_AT:-2])
+    return frame
+
+
+def _measure(data: bytes) -> int:
+    """Return the length that the frame says it has."""
+    if len(data) < ENVELOPE:
+        raise IncompleteError(
+            "incomplete frame", offset=0, expected=f"at least {ENVELOPE} bytes", found=len(data)
+        )
+    total = (data[1] | data[2] << 8) + ENVELOPE
+    if len(data) < total:
+        raise IncompleteError(
+            "incomplete frame", offset=0, expected=f"{total} bytes", found=len(data)
+        )
+    return total
+
+
+def _misfit(data: bytes, total: int) -> ProtocolError:
+    """Return the error for a wrong marker or for trailing bytes."""
+    if data[0] != START:
+        return ProtocolError(
+            "bad start marker", offset=0, expected=f"{START:#04x}", found=f"{data[0]:#04x}"
+        )
+    if data[total - 1] != END:
+        return _bad_end(total - 1, data[total - 1])
+    return ProtocolError(
+        "bytes behind the frame", offset=total, expected=f"{total} bytes", found=len(data)
+    )
+
+
+def _bad_end(offset: int, found: int) -> ProtocolError:
+    return ProtocolError(
+        "bad end marker", offset=offset, expected=f"{END:#04x}", found=f"{found:#04x}"
+    )
+
+
+def _bad_checksum(offset: int, expected: int, found: int) -> ChecksumError:
+    return ChecksumError(
+        "bad checksum", offset=offset, expected=f"{expected:#04x}", found=f"{found:#04x}"
+    )
+
+
+class V5Framing:
+    """How V5 frames are told apart in a stream (see `inverterproto.stream.Framing`).
+
+    Args:
+        longest: the longest frame to take, in bytes.
+    """
+
+    family = "deye"
+    start = START
+
+    def __init__(self, longest: int = LONGEST) -> None:
+        self.longest = longest
+
+    def match(self, data: bytes | bytearray, start: int, end: int) -> int:
+        """Return the length of a valid frame, minus the bytes needed to tell, or 0."""
+        if end - start < 3:
+            return -3
+        total = (data[start + 1] | data[start + 2] << 8) + ENVELOPE
+        if total > self.longest:
+            return 0
+        last = start + total - 1
+        if last >= end:
+            return -total
+        if data[last] != END or data[last - 1] != sum8(data, start + 1, last - 1):
+            return 0
+        return total
+
+    def diagnose(self, data: bytes | bytearray, start: int, end: int) -> Fault:
+        """Say why there is no frame at `start`."""
+        have = end - start
+        claimed = data[start + 1] | data[start + 2] << 8 if have >= 3 else 0
+        total = claimed + ENVELOPE
+        if total > self.longest:
+            error = ProtocolError(
+                "impossible length",
+                offset=1,
+                expected=f"a payload of at most {self.longest - ENVELOPE} bytes",
+                found=claimed,
+            )
+            return Fault(Reason.LENGTH, error)
+        if have < total:
+            expected = f"{total} bytes" if have >= 3 else f"at least {ENVELOPE} bytes"
+            error = IncompleteError("incomplete frame", offset=0, expected=expected, found=have)
+            return Fault(Reason.TRUNCATED, error, have)
+        last = start + total - 1
+        if data[last] != END:
+            return Fault(Reason.END_MARKER, _bad_end(total - 1, data[last]), total)
+        expected_sum = sum8(data, start + 1, last - 1)
+        return Fault(
+            Reason.CHECKSUM, _bad_checksum(total - 2, expected_sum, data[last - 1]), total
+        )
+
+    def split(self, run: bytes) -> list[tuple[int, Reason]]:
+        """Tell modem text, bare Modbus RTU and TLS from junk (sources: P, H, T)."""
+        return split_runs(run, match_rtu)
+
+    def parse(self, raw: bytes, *, verify: bool = True) -> Frame:
+        """Return the frame that `raw` is."""
+        if verify:
+            return Frame.parse(raw)
+        if len(raw) != _measure(raw):
+            raise _misfit(raw, _measure(raw))
+        return _unpack(raw)
+
+
+FRAMING = V5Framing()
+"""The framing with the ordinary limits."""
