@@ -125,7 +125,9 @@ def _encode_clock(text: str | None) -> bytes:
 Clock = Octets("clock 6", 6, _decode_clock, _encode_clock)
 """Year − 2000, month, day, hour, minute, second; None where that is no date."""
 
-Mac = Octets("MAC 6", 6, lambda raw: raw.hex(":"), lambda text: bytes.fromhex(text.replace(":", "")))
+Mac = Octets(
+    "MAC 6", 6, lambda raw: raw.hex(":"), lambda text: bytes.fromhex(text.replace(":", ""))
+)
 """A MAC address, `02:00:00:a1:b2:c3`."""
 
 

@@ -104,9 +104,7 @@ _DECLARED: tuple[Quantity, ...] = (
     _power("pv_meter_power", "AC-coupled PV, by its own meter"),
     _voltage("grid_voltage_{phase}", "grid voltage of one phase"),
     _current("grid_current_{phase}", "current into the grid on one phase"),
-    Quantity(
-        "grid_frequency", "Hz", "grid frequency", "frequency", "measurement", 2, 0.0, 100.0
-    ),
+    Quantity("grid_frequency", "Hz", "grid frequency", "frequency", "measurement", 2, 0.0, 100.0),
     _power("grid_power", "power at the grid connection: + import, − export"),
     _power("grid_power_{phase}", "power at the grid connection on one phase: + import, − export"),
     _energy("grid_import_today", "energy taken from the grid today"),

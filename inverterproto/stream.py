@@ -179,7 +179,17 @@ class StreamDecoder:
         framings: of the families that may occur; one on a connection whose family is known.
     """
 
-    __slots__ = ("_by_start", "_cursor", "_fault", "_fault_end", "_held", "_need", "_next", "_offset", "_split")
+    __slots__ = (
+        "_by_start",
+        "_cursor",
+        "_fault",
+        "_fault_end",
+        "_held",
+        "_need",
+        "_next",
+        "_offset",
+        "_split",
+    )
 
     def __init__(self, *framings: Framing) -> None:
         if not framings:
@@ -284,9 +294,7 @@ class StreamDecoder:
             self._fault_end = at + fault.extent
         return run
 
-    def _give_run(
-        self, items: list[Item], data: bytes | bytearray, run: int, end: int
-    ) -> int:
+    def _give_run(self, items: list[Item], data: bytes | bytearray, run: int, end: int) -> int:
         """Give the run up to `end` away and begin a new one there; return `end`."""
         if self._fault_end:
             fault = self._fault
@@ -304,9 +312,7 @@ class StreamDecoder:
         self._fault_end = 0
         return end
 
-    def _give_pieces(
-        self, items: list[Item], data: bytes | bytearray, run: int, end: int
-    ) -> int:
+    def _give_pieces(self, items: list[Item], data: bytes | bytearray, run: int, end: int) -> int:
         """Give whole pieces of an undamaged run away; return where the rest begins."""
         while end - run >= PIECE:
             self._give_plain(items, bytes(data[run : run + PIECE]), self._offset + run)

@@ -144,7 +144,8 @@ class BatteryClock:
 
     Args:
         offset: battery's clock − UTC in seconds, where somebody knows it.
-        limit: so many records wait at most; the oldest is settled for a further one.
+        limit: so many records wait at most; the oldest is settled for a further one. With fewer
+            than three no step can be proved.
     """
 
     def __init__(self, offset: float | None = None, *, limit: int = WAITING_LIMIT) -> None:
@@ -203,7 +204,7 @@ class BatteryClock:
             record = _Record(self._order, key, stamp, arrival)
             (self._observe_stored if historic else self._observe_live)(record)
         elif historic:
-            self._ready.append((self._order, date(None, None, key)))
+            self._ready.append((self._order, Dated(key, None, TimeSource.UNKNOWN)))
         else:
             self._ready.append((self._order, Dated(key, arrival, TimeSource.ARRIVAL)))
         while len(self._live) + len(self._held) + len(self._stored) > self._limit:
@@ -223,11 +224,11 @@ class BatteryClock:
         while self._live and now - self._live[0].arrival >= STEP_WAIT:
             self._settle_live()
         while self._stored and now - self._stored[0].arrival >= STORED_WAIT:
-            self._settle_stored()
+            self._give_up_stored()
 
     def _settle_oldest(self) -> None:
         if not self._live or (self._stored and self._stored[0].order < self._live[0].order):
-            self._settle_stored()
+            self._give_up_stored()
         else:
             self._settle_live()
 
@@ -249,22 +250,22 @@ class BatteryClock:
 
     def _find_step(self) -> None:
         """Take a step if the latest waiting records agree upon one."""
-        newest = self._live[-1]
+        newest, proof = self._live[-1], None
         low = high = newest.estimate
         for count, record in enumerate(islice(reversed(self._live), LOOK_BACK), 1):
             low, high = min(low, record.estimate), max(high, record.estimate)
             if high - low > AGREEMENT:
-                return
+                break
             if count >= AGREEING_RECORDS and newest.stamp - record.stamp >= AGREEMENT_SPAN:
-                self._take_step(record.stamp - high, high, newest.arrival)
-                return
+                proof = Step(record.stamp - high, max(self._greatest), high)
+        if proof:
+            self._take_step(proof, newest.arrival)
 
-    def _take_step(self, at: float, after: float, now: float) -> None:
-        before = max(self._greatest)
-        self._steps.append(Step(at, before, after))
+    def _take_step(self, step: Step, now: float) -> None:
+        self._steps.append(step)
         while self._live:
-            self._date_live(self._live.popleft(), before, after)
-        self._set(after, now)
+            self._date_live(self._live.popleft(), step.before, step.after)
+        self._set(step.after, now)
 
     def _set(self, offset: float, now: float) -> None:
         """Begin anew with this offset, which may date stored records that none did so far."""
@@ -295,10 +296,9 @@ class BatteryClock:
         elif not self._date_stored(record):
             self._stored.append(record)
 
-    def _settle_stored(self) -> None:
+    def _give_up_stored(self) -> None:
         record = self._stored.popleft()
-        if not self._date_stored(record):
-            self._ready.append((record.order, date(None, None, record.key)))
+        self._ready.append((record.order, Dated(record.key, None, TimeSource.UNKNOWN)))
 
     def _date_stored(self, record: _Record) -> bool:
         """Date by the offset in whose reign the record falls, or nearest to it, if there is one."""

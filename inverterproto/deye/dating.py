@@ -45,7 +45,7 @@ records are bounded. After a restart show the undated records again: the state d
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple, Self
@@ -80,17 +80,6 @@ def _gap(a: int, b: int) -> int:
     return min((a - b) & _U32, (b - a) & _U32)
 
 
-def _acquired(stamp: Stamp, offset: int, arrival: float | None) -> int | None:
-    """Return the time that the offset gives, or None where it is not plausible."""
-    time = (stamp.total_working_time + offset) & _U32
-    bound = inf if arrival is None or arrival < EARLIEST else arrival + FUTURE
-    return time if EARLIEST <= time <= bound else None
-
-
-def _dated(key: object, stamp: Stamp, time: int, source: TimeSource) -> Dated:
-    return Dated(key, float(time), source, float(time - stamp.total_working_time))
-
-
 @dataclass(slots=True)
 class _Boot:
     """What is known of the offset between one power-on and the next."""
@@ -102,44 +91,52 @@ class _Boot:
 
     def nearest(self, age: int) -> Stamp:
         """Return the end of the boot that is nearer to this power-on time."""
-        from_first, to_last = age - self.first.power_on_time, self.last.power_on_time - age
-        return self.first if from_first <= to_last else self.last
+        to_last = self.last.power_on_time - age
+        return self.first if age - self.first.power_on_time <= to_last else self.last
 
     def learn(self, stamp: Stamp) -> bool:
-        """Take in what a frame of this boot tells; return whether it is news."""
+        """Take in a plausible stamp of this boot; return whether it is news."""
         if self.torn:
             return False
-        age = stamp.power_on_time
+        age, known = stamp.power_on_time, self.last.offset_time
         if _gap(stamp.offset_time, self.nearest(age).offset_time) > AGREE:
             self.torn = True
-            return True
-        if age < self.first.power_on_time:
+        elif age < self.first.power_on_time:
             self.first = stamp
-            return True
-        if age < self.last.power_on_time:
+        elif age >= self.last.power_on_time:
+            self.last = stamp
+            return stamp.offset_time != known
+        else:
             return False
-        news = stamp.offset_time != self.last.offset_time
-        self.last = stamp
-        return news
+        return True
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """A record that has no date yet."""
+class _Record:
+    """A record that asks for its date."""
 
     key: object
     stamp: Stamp
     historic: bool
     arrival: float | None
+    came: float  # its arrival too, but inf where there is none, and kept where it is nonsense
     due: float
+
+    def dated(self, offset: int, source: TimeSource) -> Dated | None:
+        """Return its date by this offset, or None if that is not plausible."""
+        counter = self.stamp.total_working_time
+        time = (counter + offset) & _U32
+        if time < EARLIEST or (self.arrival is not None and time > self.arrival + FUTURE):
+            return None
+        return Dated(self.key, float(time), source, float(time - counter))
 
 
 class LoggerDating:
     """Dates the records of one logger, and learns from all of its frames.
 
     Attributes:
-        revision: grows whenever `to_state` would tell something new.
-        overflowed: how many records had to be settled early because too many were waiting.
+        revision: grows whenever `to_state` has something new to tell.
+        overflowed: how many records got their last word early, because too many were waiting.
     """
 
     def __init__(self, *, max_boots: int = 256, max_waiting: int = 4096) -> None:
@@ -148,17 +145,12 @@ class LoggerDating:
         self._max_boots = max_boots
         self._max_waiting = max_waiting
         self._boots: dict[int, _Boot] = {}  # by start, in the order in which they became known
-        self._starts: list[int] = []  # the same starts, sorted
+        self._starts: list[int] = []  # the same, sorted
         self._recent: _Boot | None = None
-        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()  # by number, in order of coming
-        self._by_boot: dict[int, dict[int, _Waiting]] = {}
-        self._number = 0
+        self._waiting: OrderedDict[int, _Record] = OrderedDict()  # by number, in order of coming
+        self._waiting_boots: list[tuple[int, int]] = []  # boot and number, sorted
+        self._count = 0
         self._next_look = inf
-
-    @property
-    def waiting(self) -> int:
-        """Tell how many records have no date yet."""
-        return len(self._waiting)
 
     def see(
         self,
@@ -169,77 +161,58 @@ class LoggerDating:
         historic: bool,
         arrival: float | None,
     ) -> list[Dated]:
-        """Take in a frame's stamp; return the records that it dates, in order of coming.
+        """Take in a frame; return what it dates, in order of coming.
 
-        Args:
-            key: the caller's own name for the record, given back in its `Dated`.
-            stamp: the times in the frame's head.
-            record: whether the frame wants a date itself; all others only teach.
-            historic: whether the logger had stored the record.
-            arrival: when it came, in unix seconds, or None where that is not known.
+        `key` is the caller's own name for it; without `record` it wants no date and only teaches;
+        `historic` is what the logger had stored; `arrival` is in unix seconds, None if not known.
         """
-        time = _acquired(stamp, stamp.offset_time, arrival) if stamp.offset_time else None
-        if time is not None:
-            dated = self._learn(stamp)
-            if record:
-                dated.append(_dated(key, stamp, time, TimeSource.DEVICE))
-            return dated
+        came = inf if arrival is None else arrival
+        trusted = None if came < EARLIEST else arrival
+        seen = _Record(key, stamp, historic, trusted, came, came + FIRST_LOOK)
+        own = seen.dated(stamp.offset_time, TimeSource.DEVICE) if stamp.offset_time else None
+        if own:
+            return self._learn(stamp) + ([own] if record else [])
         if not record:
             return []
-        due = inf if arrival is None else arrival + FIRST_LOOK
-        undated = _Waiting(key, stamp, historic, arrival, due)
-        sure = self._sure(undated)
-        return [sure] if sure else self._wait(undated)
+        sure = self._sure(seen)
+        return [sure] if sure else self._wait(seen)
 
     def settle(self, now: float) -> list[Dated]:
         """Return the records whose waiting is over; call it every few seconds."""
         if now < self._next_look:
             return []
-        due = [number for number, undated in self._waiting.items() if undated.due <= now]
-        dated = []
-        for number in due:
-            answer = self._look(self._waiting[number], now)
-            if answer:
-                self._forget(number)
-                dated.append(answer)
-        self._next_look = min((undated.due for undated in self._waiting.values()), default=inf)
+        due = [number for number, waiting in self._waiting.items() if waiting.due <= now]
+        dated = self._take(due, lambda waiting: self._look(waiting, now))
+        self._next_look = min((waiting.due for waiting in self._waiting.values()), default=inf)
         return dated
 
     def finish(self) -> list[Dated]:
-        """Give all that waits the best date that can be had now, and return it."""
-        dated = [self._last_word(undated) for undated in self._waiting.values()]
-        self._waiting.clear()
-        self._by_boot.clear()
-        self._next_look = inf
-        return dated
+        """Return all that waits, with the best date that can be had now."""
+        return self._take(list(self._waiting), self._last_word)
 
     def to_state(self) -> dict[str, list[list[int]]]:
-        """Return what has been learned, as JSON can hold it; what waits is not part of it.
-
-        One row a boot: its first stamp, its last stamp, and 1 if it contradicts itself.
-        """
+        """Return what was learned, fit for JSON: of each boot its first and last stamp, torn."""
         return {"boots": [[*b.first, *b.last, int(b.torn)] for b in self._boots.values()]}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Sequence[Sequence[int]]], **bounds: int) -> Self:
-        """Return a dating that knows what `to_state` told; `bounds` as for the class."""
+        """Return a dating that knows what `to_state` told; `bounds` are those of the class."""
         dating = cls(**bounds)
         for row in state.get("boots", ()):
-            first, last = Stamp(*row[0:3]), Stamp(*row[3:6])
-            dating._add(_Boot(first.boot, first, last, torn=bool(row[6])))
+            first = Stamp(*row[:3])
+            dating._add(_Boot(first.boot, first, Stamp(*row[3:6]), bool(row[6])))
         return dating
 
     # What is known
 
     def _boot(self, start: int) -> _Boot | None:
         """Return the known boot that started here, give or take `SAME_BOOT`."""
-        recent = self._recent
-        if recent is not None and _gap(recent.start, start) <= SAME_BOOT:
-            return recent
+        if self._recent and _gap(self._recent.start, start) <= SAME_BOOT:
+            return self._recent
         if not self._starts:
             return None
         at = bisect_left(self._starts, start)
-        around = self._starts[at - 1], self._starts[at % len(self._starts)]  # u32: it is a ring
+        around = self._starts[at - 1], self._starts[at % len(self._starts)]  # u32 is a ring
         nearest = min(around, key=lambda known: _gap(known, start))
         return self._boots[nearest] if _gap(nearest, start) <= SAME_BOOT else None
 
@@ -252,102 +225,88 @@ class LoggerDating:
             del self._boots[oldest], self._starts[bisect_left(self._starts, oldest)]
 
     def _learn(self, stamp: Stamp) -> list[Dated]:
-        """Take in a plausible stamp; return the waiting records of its boot, dated by it."""
+        """Take in a plausible stamp; return what waited for it."""
         boot = self._boot(stamp.boot)
-        if boot is None:
-            boot = _Boot(stamp.boot, stamp, stamp)
-            self._add(boot)
-            self.revision += 1
-        elif boot.learn(stamp):
-            self.revision += 1
-        self._recent = boot
-        return self._take_up(boot) if self._by_boot else []
+        if boot:
+            self._recent = boot
+            self.revision += boot.learn(stamp)
+            return []
+        self._recent = boot = _Boot(stamp.boot, stamp, stamp)
+        self._add(boot)
+        self.revision += 1
+        low, high = (boot.start - SAME_BOOT, 0), (boot.start + SAME_BOOT + 1, 0)
+        waiting = self._waiting_boots
+        same = waiting[bisect_left(waiting, low) : bisect_left(waiting, high)]
+        return self._take(sorted(number for _, number in same), self._sure)
 
     # What waits
 
-    def _wait(self, undated: _Waiting) -> list[Dated]:
-        self._number += 1
-        self._waiting[self._number] = undated
-        self._by_boot.setdefault(undated.stamp.boot, {})[self._number] = undated
-        self._next_look = min(self._next_look, undated.due)
+    def _wait(self, record: _Record) -> list[Dated]:
+        self._count += 1
+        self._waiting[self._count] = record
+        insort(self._waiting_boots, (record.stamp.boot, self._count))
+        self._next_look = min(self._next_look, record.due)
         if len(self._waiting) <= self._max_waiting:
             return []
         self.overflowed += 1
-        oldest = next(iter(self._waiting))
-        return [self._last_word(self._forget(oldest))]
+        return self._take([next(iter(self._waiting))], self._last_word)
 
-    def _forget(self, number: int) -> _Waiting:
-        undated = self._waiting.pop(number)
-        siblings = self._by_boot.get(undated.stamp.boot, {})
-        siblings.pop(number, None)
-        if not siblings:
-            self._by_boot.pop(undated.stamp.boot, None)
-        return undated
-
-    def _take_up(self, boot: _Boot) -> list[Dated]:
-        """Date what waited for this boot. What does not fit it is left to `settle`."""
-        numbers: list[int] = []
-        for start in range(boot.start - SAME_BOOT, boot.start + SAME_BOOT + 1):
-            numbers += self._by_boot.pop(start & _U32, ())
+    def _take(self, numbers: list[int], rule: Callable[[_Record], Dated | None]) -> list[Dated]:
+        """Return those of the waiting that the rule dates; they wait no longer."""
         dated = []
-        for number in sorted(numbers):
-            sure = self._sure(self._waiting[number])
-            if sure:
-                del self._waiting[number]
-                dated.append(sure)
+        for number in numbers:
+            answer = rule(self._waiting[number])
+            if answer:
+                dated.append(answer)
+                entry = (self._waiting.pop(number).stamp.boot, number)
+                del self._waiting_boots[bisect_left(self._waiting_boots, entry)]
         return dated
 
     # The rules
 
-    def _sure(self, undated: _Waiting) -> Dated | None:
+    def _sure(self, record: _Record) -> Dated | None:
         """Date by an offset of the same boot."""
-        stamp = undated.stamp
-        boot = self._boot(stamp.boot)
+        boot = self._boot(record.stamp.boot)
         if boot is None or boot.torn:
             return None
-        offset = boot.nearest(stamp.power_on_time).offset_time
-        time = _acquired(stamp, offset, undated.arrival)
-        if time is None:
-            return None
-        return _dated(undated.key, stamp, time, TimeSource.DEVICE_CORRECTED)
+        nearest = boot.nearest(record.stamp.power_on_time)
+        return record.dated(nearest.offset_time, TimeSource.DEVICE_CORRECTED)
 
-    def _estimate(self, undated: _Waiting, sides: int) -> Dated | None:
-        """Date by the neighbouring boots, of which at least so many must be known."""
-        stamp, arrival = undated.stamp, undated.arrival
-        known = self._neighbours(stamp.boot)
-        if len(known) < sides or _gap(known[0].offset_time, known[-1].offset_time) > AGREE:
+    def _likely(self, record: _Record, sides: int) -> Dated | None:
+        """Date by the boots before and after, of which at least so many must be known."""
+        counter = record.stamp.total_working_time
+        known = self._neighbours(record.stamp.boot)
+        if len(known) < sides:
             return None
-        nearest = min(known, key=lambda n: _gap(n.total_working_time, stamp.total_working_time))
-        time = _acquired(stamp, nearest.offset_time, arrival)
-        if time is None:
+        witnesses = [stamp.offset_time for stamp in known]
+        if not record.historic and record.arrival is not None:
+            witnesses.append(int(record.arrival) - counter)
+        if any(_gap(witnesses[0], other) > AGREE for other in witnesses):
             return None
-        if not undated.historic and arrival is not None and arrival - time > AGREE:
-            return None
-        return _dated(undated.key, stamp, time, TimeSource.ESTIMATED)
+        nearest = min(known, key=lambda stamp: _gap(stamp.total_working_time, counter))
+        return record.dated(nearest.offset_time, TimeSource.ESTIMATED)
 
     def _neighbours(self, start: int) -> list[Stamp]:
         """Return the last stamp before and the first after a boot of which nothing is known."""
-        if self._boot(start) is not None:
+        if self._boot(start):
             return []  # its own boot is known, and did not fit
         at = bisect_left(self._starts, start)
         before = [self._boots[known] for known in self._starts[max(at - 1, 0) : at]]
         after = [self._boots[known] for known in self._starts[at : at + 1]]
         return [b.last for b in before if not b.torn] + [b.first for b in after if not b.torn]
 
-    def _look(self, undated: _Waiting, now: float) -> Dated | None:
-        """Date what is due, or say when to look again."""
-        came = undated.arrival or 0.0  # without arrival it is never due
-        waited = now - came
-        if not undated.historic or waited >= LAST_LOOK:
-            return self._last_word(undated)
-        undated.due = min(now + waited, came + LAST_LOOK)
-        return self._sure(undated) or self._estimate(undated, 1 if waited >= ONE_SIDE else 2)
+    def _look(self, record: _Record, now: float) -> Dated | None:
+        """Date what is due, or set when to look again."""
+        waited = now - record.came
+        if not record.historic or waited >= LAST_LOOK:
+            return self._last_word(record)
+        record.due = min(now + waited, record.came + LAST_LOOK)
+        return self._sure(record) or self._likely(record, 1 if waited >= ONE_SIDE else 2)
 
-    def _last_word(self, undated: _Waiting) -> Dated:
-        answer = self._sure(undated) or self._estimate(undated, 1)
+    def _last_word(self, record: _Record) -> Dated:
+        answer = self._sure(record) or self._likely(record, 1)
         if answer:
             return answer
-        arrival = undated.arrival
-        if undated.historic or arrival is None or arrival < EARLIEST:
-            return Dated(undated.key, None, TimeSource.UNKNOWN)
-        return Dated(undated.key, arrival, TimeSource.ARRIVAL)
+        if record.historic or record.arrival is None:
+            return Dated(record.key, None, TimeSource.UNKNOWN)
+        return Dated(record.key, record.arrival, TimeSource.ARRIVAL)

@@ -1,15 +1,15 @@
 """The V5 envelope: 13 bytes around a payload (sources: H, M, P, T, X; confidence A).
 
-    offset  size  field
-    0       1     start, 0xA5
-    1       2     payload length, u16le; the frame has 13 bytes more
-    3       2     control code, u16le; the high byte is the message type
-    5       1     sequence, first counter: the server's, as the device last saw it
-    6       1     sequence, second counter: the device's
-    7       4     logger serial, u32le, as printed on the stick
-    11      n     payload
-    11+n    1     checksum: sum of the bytes 1 … 10+n, modulo 256
-    12+n    1     end, 0x15
+offset  size  field
+0       1     start, 0xA5
+1       2     payload length, u16le; the frame has 13 bytes more
+3       2     control code, u16le; the high byte is the message type
+5       1     sequence, first counter: the server's, as the device last saw it
+6       1     sequence, second counter: the device's
+7       4     logger serial, u32le, as printed on the stick
+11      n     payload
+11+n    1     checksum: sum of the bytes 1 … 10+n, modulo 256
+12+n    1     end, 0x15
 """
 
 from dataclasses import dataclass
@@ -214,9 +214,7 @@ class V5Framing:
         if data[last] != END:
             return Fault(Reason.END_MARKER, _bad_end(total - 1, data[last]), total)
         expected_sum = sum8(data, start + 1, last - 1)
-        return Fault(
-            Reason.CHECKSUM, _bad_checksum(total - 2, expected_sum, data[last - 1]), total
-        )
+        return Fault(Reason.CHECKSUM, _bad_checksum(total - 2, expected_sum, data[last - 1]), total)
 
     def split(self, run: bytes) -> list[tuple[int, Reason]]:
         """Tell modem text, bare Modbus RTU and TLS from junk (sources: P, H, T)."""

@@ -2,62 +2,140 @@
 
 **Theory of operation.** A command frame (0x45) carries one whole Modbus RTU request, its answer
 (0x15) one whole reply; the envelope around them is `messages.py`'s matter, and what the registers
-mean is nobody's here. A message is `slave, function, data, CRC` (u16, little endian; all in the
-data is big endian). The data of every function taken apart here has one shape: address, quantity,
-byte count and values, of which some are left out. So a `_Shape` says which are there, two tables
-say which function has which shape and how many values it may carry, and one pair of functions
-reads and writes them all.
+mean is nobody's here. A message is `slave, function, data, CRC` (u16, little endian; the data is
+big endian). The data of nearly every function has one form: address, quantity, byte count, values,
+of which some are left out. So a `_Shape` says which are there, the table `FUNCTIONS` which function
+has which shape and how many values it may carry, and one pair of functions reads and writes all.
 
-*Nothing is lost.* Parsing is lenient, building is strict, and **a message is taken apart only if
-it builds back to its own bytes**. Whatever else has a right CRC (a function that is not in the
-tables; a byte count that lies; a quantity over the limit; set bits in the padding of coils) is an
-`Unknown`, kept raw with the reason. Thus the limits stand in one place. Only what has no right CRC
-is an error.
+*Nothing is lost.* Reading is lenient, building is strict, and **a message is taken apart only if
+it builds back to its own bytes**. Whatever else has a right CRC (an unknown function, a byte count
+that lies, a quantity over its limit, set bits in the padding of coils) is an `Unknown`, kept raw
+with the reason. Thus the limits stand in one place, and only a wrong CRC is an error.
 
-*Quirks of replies* are accepted, reported (`problems`) and built again:
-    - a second CRC over message and CRC, which is always 0000 (P: issues 62, 65; Deye loggers);
-    - a stray 0xFF in front (T: issue 645);
-    - two bytes instead of a message: an error of the logger stick itself (`StickError`; P, T, I),
-      most often 5 (the inverter does not answer). A Modbus exception is another thing.
-The reading without a quirk is tried first, so that a sound message is never taken for a quirky one.
+*Quirks of replies* are accepted, reported by `problems`, and built again:
+    - a second CRC, over message and CRC, hence always 0000 (P issues 62, 65: Deye loggers);
+    - a stray 0xFF in front (T issue 645);
+    - two bytes instead of a message: an error of the logger stick itself (P, T; real bytes from
+      Deye sticks in P issues 6, 14, 48). A Modbus exception is another thing.
+The reading without quirks comes first, so that a sound message is never taken for a quirky one.
 
-The trap: a reply to a read does not say which registers it holds, nor how many of its coils were
-asked for (they come in whole bytes): only the request knows. And a filter must ask
-`is_write(…) is False` of a `Request`: an `Unknown` may do anything.
+The traps: a reply to a read does not say where its registers begin, nor how many of its coils were
+asked for (they come in whole bytes): only the request knows. And a filter must let pass what is a
+`Request` *and* of which `is_write` is False: an `Unknown` may do anything.
 
-Sources: P for requests, replies and the second CRC; T for the stray byte and the writes; I for
-real bytes; limits, functions and exception names by the Modbus application protocol, V1.1b3.
+Sources: P for requests, replies and the second CRC, T for the stray byte and the writes, I for real
+bytes; functions, limits and names of exceptions: Modbus Application Protocol V1.1b3.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from struct import pack, unpack
 from typing import Any, NamedTuple, TypeVar
 
-from ..checksum import crc16_modbus
-from ..errors import ChecksumError, FieldError, IncompleteError, ProtocolError
+from inverterproto.checksum import crc16_modbus
+from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
+
+_EXCEPTION_BIT = 0x80
+_U8, _U16 = 0xFF, 0xFFFF
+_LAST_SLAVE = 247  # above are reserved numbers; 0 is for all slaves
+_SHORTEST, _LONGEST = 4, 256  # bytes of a message on the serial line
+_STICK_ERROR = range(2, 5)  # bytes of the body of a stick error
+_QUIRKS = ((False, False), (False, True), (True, False), (True, True))  # stray 0xFF, second CRC
+_QUIRK_TEXTS = {
+    "stray_ff": "stray byte 0xFF in front of the Modbus message",
+    "doubled_crc": "second CRC behind the Modbus message",
+}
+
+
+class _Values(NamedTuple):
+    """Values of one kind: the attribute that holds them, and how they are written and read."""
+
+    attribute: str
+    pack: Callable[[Any], bytes]
+    unpack: Callable[[bytes], tuple[Any, ...]]
+
+
+def _bits(coils: tuple[bool, ...]) -> int:
+    return sum(1 << place for place, coil in enumerate(coils) if coil)
+
+
+_SWITCH = _Values(
+    "coils",
+    lambda coils: b"\xff\x00" if coils[0] else b"\x00\x00",
+    lambda data: (data == b"\xff\x00",),
+)
+_COILS = _Values(
+    "coils",
+    lambda coils: _bits(coils).to_bytes((len(coils) + 7) // 8, "little"),
+    lambda data: tuple(bool(byte >> place & 1) for byte in data for place in range(8)),
+)
+_REGISTERS = _Values(
+    "registers",
+    lambda registers: pack(f">{len(registers)}H", *registers),
+    lambda data: unpack(f">{len(data) // 2}H", data[: len(data) // 2 * 2]),
+)
+
+
+class _Shape(NamedTuple):
+    """What a message holds, and how long it is.
+
+    `size` is its length without what is counted; `words` says whether the data begins with address
+    (1), address and quantity (2) or neither (0); `count_at` is where the byte count stands, 0 if
+    there is none. A shape without words and values is known by its length only.
+    """
+
+    size: int
+    words: int = 0
+    values: _Values | None = None
+    count_at: int = 0
+
+    @property
+    def carries(self) -> set[str]:
+        """The attributes that a message of this shape fills."""
+        names = {"address"} if self.words else set()
+        return names | {self.values.attribute if self.values else "quantity"}
+
+    def length(self, data: bytes, start: int) -> int:
+        """Return the length of the message that begins at `start`."""
+        at = start + self.count_at
+        return self.size + (data[at] if self.count_at and at < len(data) else 0)
+
+
+_RANGE = _Shape(8, 2)
+_ONE_COIL = _Shape(8, 1, _SWITCH)
+_ONE_REGISTER = _Shape(8, 1, _REGISTERS)
+_MASKS = _Shape(10, 1, _REGISTERS)
+_READ_COILS = _Shape(5, 0, _COILS, 2)
+_READ_REGISTERS = _Shape(5, 0, _REGISTERS, 2)
+_WRITE_COILS = _Shape(9, 2, _COILS, 6)
+_WRITE_REGISTERS = _Shape(9, 2, _REGISTERS, 6)
+_READ_WRITE = _Shape(13, count_at=10)
+_EXCEPTION = _Shape(5)
 
 
 class Function(NamedTuple):
-    """What is known of a Modbus function."""
+    """A Modbus function; `most` is the greatest number of its values."""
 
     name: str
     writes: bool
+    request: _Shape
+    reply: _Shape
+    most: int
 
 
+_READ, _WRITE = False, True
 FUNCTIONS = {
-    1: Function("read coils", writes=False),
-    2: Function("read discrete inputs", writes=False),
-    3: Function("read holding registers", writes=False),
-    4: Function("read input registers", writes=False),
-    5: Function("write single coil", writes=True),
-    6: Function("write single register", writes=True),
-    15: Function("write multiple coils", writes=True),
-    16: Function("write multiple registers", writes=True),
-    22: Function("mask write register", writes=True),
-    23: Function("read and write multiple registers", writes=True),
+    1: Function("read coils", _READ, _RANGE, _READ_COILS, 2000),
+    2: Function("read discrete inputs", _READ, _RANGE, _READ_COILS, 2000),
+    3: Function("read holding registers", _READ, _RANGE, _READ_REGISTERS, 125),
+    4: Function("read input registers", _READ, _RANGE, _READ_REGISTERS, 125),
+    5: Function("write single coil", _WRITE, _ONE_COIL, _ONE_COIL, 1),
+    6: Function("write single register", _WRITE, _ONE_REGISTER, _ONE_REGISTER, 1),
+    15: Function("write multiple coils", _WRITE, _WRITE_COILS, _RANGE, 1968),
+    16: Function("write multiple registers", _WRITE, _WRITE_REGISTERS, _RANGE, 123),
+    22: Function("mask write register", _WRITE, _MASKS, _MASKS, 2),
+    23: Function("read and write registers", _WRITE, _READ_WRITE, _READ_REGISTERS, 125),
 }
-
 EXCEPTIONS = {
     1: "illegal function",
     2: "illegal data address",
@@ -71,26 +149,13 @@ EXCEPTIONS = {
     11: "gateway target device failed to respond",
 }
 
-_EXCEPTION_BIT = 0x80
-_U8, _U16 = 0xFF, 0xFFFF
-_LAST_SLAVE = 247  # 248 and above are reserved; 0 is for all
-_SHORTEST = 4  # slave, function, CRC
-_LONGEST = 256  # of a message on the serial line
-_STICK_ERROR = range(2, 5)  # how long the body of a stick error may be
-
-
-def is_write(function: int) -> bool | None:
-    """Tell whether a function changes something in the inverter; None if it is not known."""
-    known = FUNCTIONS.get(function)
-    return None if known is None else known.writes
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request of function 1 to 6, 15 or 16.
+    """A request of function 1 to 6, 15, 16 or 22.
 
-    `quantity` is given for reads (1 to 4), `coils` for the writes 5 and 15, `registers` for the
-    writes 6 and 16; their number is their quantity.
+    A read has a `quantity`; a write has its `coils` (5, 15) or `registers` (6, 16; the AND mask and
+    the OR mask of 22), whose number is the quantity.
     """
 
     slave: int
@@ -102,15 +167,15 @@ class Request:
 
     def build(self) -> bytes:
         """Return the message with its CRC."""
-        return _frame(self.slave, self.function, _data(self, _REQUESTS))
+        return _frame(self.slave, self.function, _data(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The reply to a function 1 to 6, 15 or 16.
+    """The reply to a function 1 to 6, 15, 16, 22 or 23.
 
-    A read gives `coils` (1, 2; in whole bytes, so more than were asked for) or `registers` (3, 4).
-    A write echoes its `address`, and its one value (5, 6) or its `quantity` (15, 16).
+    A read has `coils` (1, 2; in whole bytes, so perhaps more than were asked for) or `registers`
+    (3, 4, 23). A write echoes its `address`, and its values (5, 6, 22) or its `quantity` (15, 16).
     """
 
     slave: int
@@ -124,12 +189,12 @@ class Reply:
 
     def build(self) -> bytes:
         """Return the message with its CRC and its quirks."""
-        return _quirky(self, _frame(self.slave, self.function, _data(self, _REPLIES)))
+        return _quirky(self, _frame(self.slave, self.function, _data(self)))
 
 
 @dataclass(frozen=True, slots=True)
 class ExceptionReply:
-    """The inverter refuses: `function` is the one that was asked for, without its high bit."""
+    """The inverter refuses; `function` is the one that was asked for, without the high bit."""
 
     slave: int
     function: int
@@ -145,13 +210,15 @@ class ExceptionReply:
     def build(self) -> bytes:
         """Return the message with its CRC and its quirks."""
         function = _number("function", self.function, _EXCEPTION_BIT - 1) | _EXCEPTION_BIT
-        return _quirky(self, _frame(self.slave, function, bytes((_number("code", self.code, _U8),))))
+        code = _number("exception", self.code, _U8)
+        return _quirky(self, _frame(self.slave, function, bytes((code,))))
 
 
 @dataclass(frozen=True, slots=True)
 class StickError:
-    """The logger stick could not do what was asked: codes 1 to 6 are known, their meaning is not.
+    """The logger stick could not do what was asked.
 
+    Codes 1 to 6 are known to exist (P), 5 and 6 from real sticks; what they mean is not known.
     `tail` is what stands behind the two bytes of the code: nothing, in all that was seen.
     """
 
@@ -160,16 +227,15 @@ class StickError:
 
     def build(self) -> bytes:
         """Return the body."""
-        body = _number("code", self.code, _U16).to_bytes(2, "little") + self.tail
-        _number("tail", len(self.tail), _STICK_ERROR[-1] - 2)
-        return body
+        _number("length of tail", len(self.tail), _STICK_ERROR[-1] - 2)
+        return _number("stick_error", self.code, _U16).to_bytes(2, "little") + self.tail
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A message with a right CRC that is not taken apart; `reason` says why it was not.
+    """A message with a right CRC that is not taken apart, and the reason.
 
-    `data` is what stands between function and CRC.
+    `data` is what stands between function and CRC; `function` has its high bit in an exception.
     """
 
     slave: int
@@ -184,116 +250,11 @@ class Unknown:
         return _quirky(self, _frame(self.slave, self.function, self.data))
 
 
-AnyRequest = Request | Unknown
-AnyReply = Reply | ExceptionReply | StickError | Unknown
-_Quirky = Reply | ExceptionReply | Unknown
+AnyMessage = Request | Reply | ExceptionReply | StickError | Unknown
 _Message = TypeVar("_Message", Request, Reply, ExceptionReply, StickError, Unknown)
-
-
-# The shapes of the data, and which function has which.
-
-
-def _pack_coils(coils: tuple[bool, ...]) -> bytes:
-    number = sum(1 << place for place, coil in enumerate(coils) if coil)
-    return number.to_bytes((len(coils) + 7) // 8, "little")
-
-
-def _unpack_coils(data: bytes) -> tuple[bool, ...]:
-    return tuple(bool(byte >> place & 1) for byte in data for place in range(8))
-
-
-def _pack_switch(coils: tuple[bool, ...]) -> bytes:
-    return b"\xff\x00" if coils[0] else b"\x00\x00"
-
-
-def _unpack_switch(data: bytes) -> tuple[bool, ...]:
-    return (data == b"\xff\x00",)
-
-
-def _pack_registers(registers: tuple[int, ...]) -> bytes:
-    return pack(f">{len(registers)}H", *registers)
-
-
-def _unpack_registers(data: bytes) -> tuple[int, ...]:
-    count = len(data) // 2
-    return unpack(f">{count}H", data[: 2 * count])
-
-
-class _Values(NamedTuple):
-    """Values of one kind: the attribute that holds them, and how they are written."""
-
-    attribute: str
-    pack: Callable[[Any], bytes]
-    unpack: Callable[[bytes], tuple[Any, ...]]
-
-
-_SWITCH = _Values("coils", _pack_switch, _unpack_switch)
-_COILS = _Values("coils", _pack_coils, _unpack_coils)
-_REGISTERS = _Values("registers", _pack_registers, _unpack_registers)
-
-
-class _Shape(NamedTuple):
-    """Which parts the data has. In their order: address, quantity, byte count, values."""
-
-    words: int
-    """0: neither address nor quantity; 1: the address; 2: both."""
-    values: _Values | None
-    counted: bool = False
-    """Whether a byte count stands before the values."""
-
-    @property
-    def carries(self) -> set[str]:
-        """The attributes that a message of this shape fills."""
-        address = {"address"} if self.words else set()
-        return address | {self.values.attribute if self.values else "quantity"}
-
-    @property
-    def length(self) -> tuple[int, int]:
-        """The message's length without what is counted; where its byte count stands, or 0."""
-        return (5 + 2 * self.words, 2 + 2 * self.words) if self.counted else (8, 0)
-
-
-_RANGE = _Shape(2, None)
-_ONE_COIL = _Shape(1, _SWITCH)
-_ONE_REGISTER = _Shape(1, _REGISTERS)
-_READ_COILS = _Shape(0, _COILS, counted=True)
-_READ_REGISTERS = _Shape(0, _REGISTERS, counted=True)
-_WRITE_COILS = _Shape(2, _COILS, counted=True)
-_WRITE_REGISTERS = _Shape(2, _REGISTERS, counted=True)
-
-# function -> shape, and the greatest quantity
-_REQUESTS = {
-    1: (_RANGE, 2000),
-    2: (_RANGE, 2000),
-    3: (_RANGE, 125),
-    4: (_RANGE, 125),
-    5: (_ONE_COIL, 1),
-    6: (_ONE_REGISTER, 1),
-    15: (_WRITE_COILS, 1968),
-    16: (_WRITE_REGISTERS, 123),
-}
-_REPLIES = {
-    1: (_READ_COILS, 2000),
-    2: (_READ_COILS, 2000),
-    3: (_READ_REGISTERS, 125),
-    4: (_READ_REGISTERS, 125),
-    5: (_ONE_COIL, 1),
-    6: (_ONE_REGISTER, 1),
-    15: (_RANGE, 1968),
-    16: (_RANGE, 123),
-}
-_Table = dict[int, tuple[_Shape, int]]
-
-# function -> length without what is counted, and where the byte count stands (0: there is none)
-_REQUEST_LENGTHS = {function: shape.length for function, (shape, _) in _REQUESTS.items()}
-_REQUEST_LENGTHS |= {22: (10, 0), 23: (13, 10)}
-_REPLY_LENGTHS = {function: shape.length for function, (shape, _) in _REPLIES.items()}
-_REPLY_LENGTHS |= {22: (10, 0), 23: (5, 2)}
-_REPLY_LENGTHS |= {function | _EXCEPTION_BIT: (5, 0) for function in FUNCTIONS}
-
-# (stray 0xFF, second CRC): the soundest reading first
-_NO_QUIRKS = ((False, False),)
-_QUIRKS = ((False, False), (False, True), (True, False), (True, True))
+_Known = TypeVar("_Known", Request, Reply | ExceptionReply)
+_TYPES = {"coils": bool, "registers": int}
+_CODE_KEYS: dict[type, str] = {ExceptionReply: "exception", StickError: "stick_error"}
 
 
 # Values to bytes: strict.
@@ -305,23 +266,23 @@ def _number(name: str, value: object, most: int, least: int = 0) -> int:
     raise FieldError(name, "does not fit", expected=f"{least} to {most}", found=value)
 
 
-def _shape(table: _Table, function: object) -> tuple[_Shape, int]:
-    known = table.get(_number("function", function, _U8))
-    if known is None:
-        expected = "one of " + ", ".join(map(str, table))
-        raise FieldError("function", "is not known well enough", expected=expected, found=function)
-    return known
+def _look_up(kind: type[Request | Reply], function: object) -> tuple[_Shape, int]:
+    known = FUNCTIONS.get(_number("function", function, _U8))
+    if known:
+        shape = known.request if kind is Request else known.reply
+        if shape.words or shape.values:
+            return shape, known.most
+    raise FieldError("function", "is kept raw", expected="1 to 6, 15, 16 or 22", found=function)
 
 
 def _check_values(name: str, values: object, shape: _Shape, most: int) -> None:
-    if not isinstance(values, tuple):
-        raise FieldError(name, "does not fit", expected="a tuple", found=type(values).__name__)
-    _number(f"number of {name}", len(values), most, 1)
+    wanted = _TYPES[name]
+    if not isinstance(values, tuple) or set(map(type, values)) != {wanted}:
+        raise FieldError(name, "do not fit", expected=f"a tuple of {wanted.__name__}", found=values)
+    _number(f"number of {name}", len(values), most, 1 if shape.count_at else most)
     if name == "registers":
-        for value in values:
-            _number(name, value, _U16)
-    elif not all(isinstance(value, bool) for value in values):
-        raise FieldError(name, "do not fit", expected="true or false", found=values)
+        _number(name, min(values), _U16)
+        _number(name, max(values), _U16)
     elif shape is _READ_COILS and len(values) % 8:
         raise FieldError(name, "come in bytes", expected="a multiple of 8", found=len(values))
 
@@ -342,87 +303,215 @@ def _check(message: Request | Reply, shape: _Shape, most: int) -> None:
             _check_values(name, value, shape, most)
 
 
-def _data(message: Request | Reply, table: _Table) -> bytes:
-    shape, most = _shape(table, message.function)
+def _data(message: Request | Reply) -> bytes:
+    shape, most = _look_up(type(message), message.function)
     _check(message, shape, most)
     if shape.values is None:
         return pack(">HH", message.address, message.quantity)
     values = getattr(message, shape.values.attribute)
     packed = shape.values.pack(values)
-    head = pack(">HH", message.address or 0, len(values))[: 2 * shape.words]
-    return head + (bytes((len(packed),)) if shape.counted else b"") + packed
+    words = pack(">HH", message.address or 0, len(values))[: 2 * shape.words]
+    return words + (bytes((len(packed),)) if shape.count_at else b"") + packed
 
 
 def _frame(slave: int, function: int, data: bytes) -> bytes:
-    head = bytes((_number("slave", slave, _U8), _number("function", function, _U8)))
-    return head + data + crc16_modbus(head + data).to_bytes(2, "little")
+    message = bytes((_number("slave", slave, _U8), _number("function", function, _U8))) + data
+    return message + crc16_modbus(message).to_bytes(2, "little")
 
 
-def _quirky(message: _Quirky, rtu: bytes) -> bytes:
-    front = b"\xff" if message.stray_ff else b""
-    return front + rtu + (b"\x00\x00" if message.doubled_crc else b"")
+def _quirky(message: Reply | ExceptionReply | Unknown, rtu: bytes) -> bytes:
+    return b"\xff" * message.stray_ff + rtu + b"\x00\x00" * message.doubled_crc
 
 
 # Bytes to values: lenient, for what does not build back is not taken.
 
 
-def _attributes(table: _Table, rtu: bytes) -> dict[str, Any]:
-    shape, _ = _shape(table, rtu[1])
-    data = rtu[2:-2]
-    found: dict[str, Any] = {}
-    if shape.words:
-        found["address"] = int.from_bytes(data[:2], "big")
+def _attributes(kind: type[Request | Reply], raw: Unknown) -> dict[str, Any]:
+    shape, _ = _look_up(kind, raw.function)
+    address, quantity = (int.from_bytes(raw.data[at : at + 2], "big") for at in (0, 2))
+    found: dict[str, Any] = {"address": address} if shape.words else {}
     if shape.values is None:
-        return found | {"quantity": int.from_bytes(data[2:4], "big")}
-    count = int.from_bytes(data[2:4], "big") if shape.words > 1 else None
-    values = shape.values.unpack(data[2 * shape.words + shape.counted :])
-    return found | {shape.values.attribute: values[:count]}
+        return found | {"quantity": quantity}
+    values = shape.values.unpack(raw.data[2 * shape.words + bool(shape.count_at) :])
+    return found | {shape.values.attribute: values[:quantity] if shape.words > 1 else values}
 
 
-def _read_request(rtu: bytes, *_: bool) -> Request:
-    return Request(rtu[0], rtu[1], **_attributes(_REQUESTS, rtu))
+def _read_request(raw: Unknown) -> Request:
+    return Request(raw.slave, raw.function, **_attributes(Request, raw))
 
 
-def _read_reply(rtu: bytes, *quirks: bool) -> Reply | ExceptionReply:
-    stray_ff, doubled_crc = quirks
-    if rtu[1] & _EXCEPTION_BIT:
-        code = int.from_bytes(rtu[2:3], "big")
-        return ExceptionReply(rtu[0], rtu[1] - _EXCEPTION_BIT, code, stray_ff, doubled_crc)
-    attributes = _attributes(_REPLIES, rtu)
-    return Reply(rtu[0], rtu[1], stray_ff=stray_ff, doubled_crc=doubled_crc, **attributes)
+def _read_reply(raw: Unknown) -> Reply | ExceptionReply:
+    quirks: dict[str, Any] = {"stray_ff": raw.stray_ff, "doubled_crc": raw.doubled_crc}
+    if raw.function & _EXCEPTION_BIT:
+        code = int.from_bytes(raw.data[:1], "big")
+        return ExceptionReply(raw.slave, raw.function - _EXCEPTION_BIT, code, **quirks)
+    return Reply(raw.slave, raw.function, **_attributes(Reply, raw), **quirks)
 
 
-def _length(data: bytes, start: int, shape: tuple[int, int]) -> int:
-    size, count_at = shape
-    return size + sum(data[start + count_at : start + count_at + 1]) if count_at else size
+def _raw(body: bytes, quirks: tuple[tuple[bool, bool], ...]) -> list[Unknown]:
+    """Return the messages with a right CRC that a body may be, the soundest first."""
+    found = []
+    for stray_ff, doubled_crc in quirks:
+        front, back = b"\xff" * stray_ff, b"\x00\x00" * doubled_crc
+        rtu = body[len(front) : len(body) - len(back)]
+        if len(rtu) >= _SHORTEST and front + rtu + back == body and crc16_modbus(rtu) == 0:
+            found.append(Unknown(rtu[0], rtu[1], rtu[2:-2], stray_ff, doubled_crc))
+    return found
 
 
-def _misfit(body: bytes, lengths: dict[int, tuple[int, int]]) -> ProtocolError:
-    length = _SHORTEST
-    if len(body) >= _SHORTEST:
-        length = _length(body, 0, lengths.get(body[1], (_SHORTEST, 0)))
-    if length > len(body):
-        return IncompleteError(
-            "end of the Modbus message", offset=len(body), expected=length, found=len(body)
-        )
-    return ChecksumError(
-        "Modbus CRC",
-        offset=len(body) - 2,
-        expected=f"0x{crc16_modbus(body[:-2]):04x}",
-        found=f"0x{int.from_bytes(body[-2:], 'little'):04x}",
-    )
-
-
-def _take_apart(
-    rtu: bytes,
-    body: bytes,
-    quirks: tuple[bool, bool],
-    read: Callable[..., Request | Reply | ExceptionReply],
-) -> Request | Reply | ExceptionReply | Unknown:
-    reason = f"its bytes are not laid out as function {rtu[1]} has them"
+def _take_apart(raw: Unknown, read: Callable[[Unknown], _Known]) -> _Known | Unknown:
+    reason = f"its bytes are not laid out as those of function {raw.function}"
     try:
-        if len(rtu) <= _LONGEST and (message := read(rtu, *quirks)).build() == body:
-            return message
+        if len(raw.data) <= _LONGEST - _SHORTEST:
+            message = read(raw)
+            if message.build() == raw.build():
+                return message
     except FieldError as error:
         reason = str(error)
-    return Unknown(rtu[0], rtu[1], rtu[2:-2], *quirks, reason=reason)
+    return replace(raw, reason=reason)
+
+
+def _shapes(function: int) -> tuple[_Shape, ...]:
+    """Return the shapes of the messages that may bear a function's number, requests first."""
+    known = FUNCTIONS.get(function & ~_EXCEPTION_BIT)
+    if known is None:
+        return ()
+    return (_EXCEPTION,) if function & _EXCEPTION_BIT else (known.request, known.reply)
+
+
+def _misfit(body: bytes, shapes: tuple[_Shape, ...]) -> ProtocolError:
+    length = max([_SHORTEST, *(shape.length(body, 0) for shape in shapes)])
+    end = len(body)
+    if length > end:
+        return IncompleteError("Modbus message cut", offset=end, expected=length, found=end)
+    right, found = crc16_modbus(body[:-2]), int.from_bytes(body[-2:], "little")
+    expected = f"0x{right:04x}"
+    return ChecksumError("Modbus CRC", offset=end - 2, expected=expected, found=f"0x{found:04x}")
+
+
+def parse_request(body: bytes) -> Request | Unknown:
+    """Read the body of a Modbus command (0x45, from payload offset 15).
+
+    Raises:
+        IncompleteError: the body ends before the message does.
+        ChecksumError: the CRC is wrong.
+    """
+    found = _raw(body, _QUIRKS[:1])
+    if not found:
+        raise _misfit(body, _shapes(sum(body[1:2]))[:1])
+    return _take_apart(found[0], _read_request)
+
+
+def parse_reply(body: bytes) -> Reply | ExceptionReply | StickError | Unknown:
+    """Read the body of the reply to a Modbus command (0x15, from payload offset 14).
+
+    Raises:
+        IncompleteError: the body ends before the message does, or has less than two bytes.
+        ChecksumError: the CRC is wrong, whether or not quirks are allowed for.
+    """
+    if len(body) in _STICK_ERROR:
+        return StickError(int.from_bytes(body[:2], "little"), body[2:])
+    found = [_take_apart(raw, _read_reply) for raw in _raw(body, _QUIRKS)]
+    if not found:
+        raise _misfit(body, _shapes(sum(body[1:2]))[-1:])
+    return next((message for message in found if not isinstance(message, Unknown)), found[-1])
+
+
+def match_rtu(data: bytes, start: int) -> int:
+    """Return the length of the bare Modbus RTU message that begins at `start`, or 0 if none does.
+
+    It knows requests, replies and exceptions of the known functions by their length and CRC, from
+    slaves 0 to 247, and looks at no more than 256 bytes.
+    """
+    if start + 1 >= len(data) or data[start] > _LAST_SLAVE:
+        return 0
+    for shape in _shapes(data[start + 1]):
+        length = shape.length(data, start)
+        end = start + length
+        if length <= _LONGEST and end <= len(data) and crc16_modbus(data[start:end]) == 0:
+            return length
+    return 0
+
+
+def is_write(function: int) -> bool | None:
+    """Tell whether a function changes something in the inverter; None if it is not known."""
+    known = FUNCTIONS.get(function)
+    return known.writes if known else None
+
+
+def problems(message: AnyMessage) -> tuple[str, ...]:
+    """Say what was wrong with a message though it could be read."""
+    found = [text for quirk, text in _QUIRK_TEXTS.items() if getattr(message, quirk, False)]
+    if isinstance(message, Unknown):
+        found.append(f"Modbus message kept raw: {message.reason}")
+    return tuple(found)
+
+
+# The plain-dict view, fit for JSON.
+
+
+def _keys(kind: type[AnyMessage]) -> dict[str, Field[Any]]:
+    code = _CODE_KEYS.get(kind, "code")
+    return {
+        code if each.name == "code" else each.name: each for each in fields(kind) if each.compare
+    }
+
+
+def to_fields(message: AnyMessage) -> dict[str, object]:
+    """Return a message as a plain dict; what has its default value is left out."""
+    view: dict[str, object] = {}
+    for key, each in _keys(type(message)).items():
+        value = getattr(message, each.name)
+        if value != each.default:
+            plain = value.hex() if isinstance(value, bytes) else value
+            view[key] = list(plain) if isinstance(plain, tuple) else plain
+    return view
+
+
+def _plain(key: str, value: object) -> object:
+    if key in _QUIRK_TEXTS and not isinstance(value, bool):
+        raise FieldError(key, "does not fit", expected="true or false", found=value)
+    if key in ("data", "tail"):
+        try:
+            return bytes.fromhex(value if isinstance(value, str) else "not hex")
+        except ValueError:
+            raise FieldError(key, "does not fit", expected="hex digits", found=value) from None
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _from_fields(kind: type[_Message], view: Mapping[str, object]) -> _Message:
+    keys = _keys(kind)
+    values: dict[str, Any] = {}
+    for key, value in view.items():
+        if key not in keys:
+            raise FieldError(key, "is out of place", expected=" or ".join(keys), found=key)
+        if value is not None:
+            values[keys[key].name] = _plain(key, value)
+    for key, each in keys.items():
+        if each.default is MISSING and each.name not in values:
+            raise FieldError(key, "is missing", expected="a value", found="none")
+    message = kind(**values)
+    message.build()
+    return message
+
+
+def request_from_fields(view: Mapping[str, object]) -> Request | Unknown:
+    """Return the request of which `to_fields` gave this view.
+
+    Raises:
+        FieldError: a key is missing or out of place, or a value cannot be built.
+    """
+    return _from_fields(Unknown, view) if "data" in view else _from_fields(Request, view)
+
+
+def reply_from_fields(view: Mapping[str, object]) -> Reply | ExceptionReply | StickError | Unknown:
+    """Return the reply of which `to_fields` gave this view.
+
+    Raises:
+        FieldError: a key is missing or out of place, or a value cannot be built.
+    """
+    if "data" in view:
+        return _from_fields(Unknown, view)
+    if "exception" in view:
+        return _from_fields(ExceptionReply, view)
+    return _from_fields(StickError, view) if "stick_error" in view else _from_fields(Reply, view)

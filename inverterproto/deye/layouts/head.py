@@ -5,9 +5,15 @@ from construct import Int8ul, Int16ul, Int32ul
 from inverterproto.layout import Field, Layout, Values
 
 TIMES = (
-    ("total_working_time", "a counter of the logger; with the offset time, the time of acquisition"),
+    (
+        "total_working_time",
+        "a counter of the logger; with the offset time, the time of acquisition",
+    ),
     ("power_on_time", "since the logger was powered on"),
-    ("offset_time", "unix time at which the counter was 0; 0 while the logger was not told the time"),
+    (
+        "offset_time",
+        "unix time at which the counter was 0; 0 while the logger was not told the time",
+    ),
 )
 
 
@@ -35,7 +41,9 @@ DATA_HEAD = (
     Field(17, "packet_counter", Int32ul, source="T, I", meaning="counts data frames"),
 )
 
-HEAD_ONLY = Layout("head_only", "Head of a data payload, the rest unknown", DATA_HEAD, source="T, P")
+HEAD_ONLY = Layout(
+    "head_only", "Head of a data payload, the rest unknown", DATA_HEAD, source="T, P"
+)
 
 
 def is_historic(values: Values) -> bool:

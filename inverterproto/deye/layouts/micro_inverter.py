@@ -71,19 +71,58 @@ _FIELDS = (
     ),
     Field(223, "over_frequency_start", Int16ub, "1/100", unit="Hz", source="H"),
     Field(225, "over_frequency_load_reduction", Int16ub, unit="%", source="H"),
-    *(Field(offset, f"unknown_{offset}", Int16ub, confidence="C", source="I") for offset in (227, 229, 231, 233)),
+    *(
+        Field(offset, f"unknown_{offset}", Int16ub, confidence="C", source="I")
+        for offset in (227, 229, 231, 233)
+    ),
     Field(235, "grid_voltage_limit_upper", Int16ub, "1/10", unit="V", source="H"),
     Field(237, "grid_voltage_limit_lower", Int16ub, "1/10", unit="V", source="H"),
     Field(239, "grid_frequency_limit_upper", Int16ub, "1/100", unit="Hz", source="H"),
     Field(241, "grid_frequency_limit_lower", Int16ub, "1/100", unit="Hz", source="H"),
     Field(243, "self_check_time", Int16ub, unit="s", source="H"),
     Field(245, "inverter_clock", Clock, source="H, M", meaning="local or UTC, as it was set"),
-    Field(284, "second_over_frequency_start", Int16ub, "1/100", unit="Hz", confidence="C", source="I"),
-    Field(286, "second_over_frequency_load_reduction", Int16ub, unit="%", confidence="C", source="I"),
-    Field(308, "second_grid_voltage_limit_upper", Int16ub, "1/10", unit="V", confidence="C", source="I"),
-    Field(310, "second_grid_voltage_limit_lower", Int16ub, "1/10", unit="V", confidence="C", source="I"),
-    Field(312, "second_grid_frequency_limit_upper", Int16ub, "1/100", unit="Hz", confidence="C", source="I"),
-    Field(314, "second_grid_frequency_limit_lower", Int16ub, "1/100", unit="Hz", confidence="C", source="I"),
+    Field(
+        284, "second_over_frequency_start", Int16ub, "1/100", unit="Hz", confidence="C", source="I"
+    ),
+    Field(
+        286, "second_over_frequency_load_reduction", Int16ub, unit="%", confidence="C", source="I"
+    ),
+    Field(
+        308,
+        "second_grid_voltage_limit_upper",
+        Int16ub,
+        "1/10",
+        unit="V",
+        confidence="C",
+        source="I",
+    ),
+    Field(
+        310,
+        "second_grid_voltage_limit_lower",
+        Int16ub,
+        "1/10",
+        unit="V",
+        confidence="C",
+        source="I",
+    ),
+    Field(
+        312,
+        "second_grid_frequency_limit_upper",
+        Int16ub,
+        "1/100",
+        unit="Hz",
+        confidence="C",
+        source="I",
+    ),
+    Field(
+        314,
+        "second_grid_frequency_limit_lower",
+        Int16ub,
+        "1/100",
+        unit="Hz",
+        confidence="C",
+        source="I",
+    ),
 )
 
 LAYOUTS = {

@@ -1,0 +1,405 @@
+"""What V5 frames say: every message typed, in both directions, and built from values.
+
+How data passes through
+-----------------------
+`Message.parse(frame)` looks the message type (the high byte of the control code) up in `TYPES`;
+that row names the message, tells who sends it, and chooses the layout for the payload at hand:
+data by its sensor type, wifi by its sub-id. Fields are taken apart when first asked for. The
+bodies of commands and their replies are no fixed layout; what they are goes by the frame type
+(`_BODIES`): Modbus RTU, AT text, or the third kind, which sets the output power (source: T).
+
+What is not known is kept: an unknown type has its payload as `unknown_0`, an unknown sensor type
+its head and the rest, a body that does not fit its kind stays bytes and is a problem.
+
+`records` turns what was measured into the vocabulary's quantities (see `records.py`); building
+goes the other way: `build_payload` from fields, `reply` and the command functions from nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from inverterproto.deye import modbus, payloads
+from inverterproto.deye.dating import Stamp
+from inverterproto.deye.frame import Frame
+from inverterproto.deye.layouts import layout_of
+from inverterproto.deye.layouts.head import HEAD_ONLY
+from inverterproto.errors import FieldError, ProtocolError
+from inverterproto.layout import Layout
+from inverterproto.reading import Dated, Reading, Record, TimeSource
+
+DEVICE = "device"
+CLOUD = "cloud"
+
+HANDSHAKE, DATA, WIFI, COMMAND, HEARTBEAT, REPORT = 0x41, 0x42, 0x43, 0x45, 0x47, 0x48
+COMMAND_REPLY, INTERIM_REPLY = 0x15, 0x05
+REPLY_STEP = 0x30
+"""A reply's message type is its request's minus this (sources: H, P, T)."""
+CONTROL_LOW = 0x10
+"""The low byte of the control code in every known frame."""
+
+MODBUS_KIND, AT_KIND, POWER_KIND = 0x02, 0x01, 0x05
+"""The three kinds of command, by frame type (sources: P, T)."""
+AT_INTERIM_KIND = 0x08
+
+Fields = dict[str, Any]
+
+
+class MessageType(NamedTuple):
+    """What is known of a message type.
+
+    Attributes:
+        name: the message's name.
+        sender: `"device"`, `"cloud"`, or None where that is not known.
+        layout: chooses the layout for a payload.
+    """
+
+    name: str
+    sender: str | None
+    layout: Callable[[bytes], Layout]
+
+
+def _data_layout(payload: bytes) -> Layout:
+    sensor_type = int.from_bytes(payload[1:3], "little") if len(payload) >= 3 else -1
+    return layout_of(sensor_type) or HEAD_ONLY
+
+
+def _wifi_layout(payload: bytes) -> Layout:
+    sub_id = payload[13] if len(payload) > 13 else -1
+    return payloads.WIFI_FORMS.get(sub_id, payloads.WIFI)
+
+
+def _always(layout: Layout) -> Callable[[bytes], Layout]:
+    return lambda _payload: layout
+
+
+_REQUESTS = {
+    HANDSHAKE: MessageType("handshake", DEVICE, _always(payloads.HANDSHAKE)),
+    DATA: MessageType("data", DEVICE, _data_layout),
+    WIFI: MessageType("wifi", DEVICE, _wifi_layout),
+    HEARTBEAT: MessageType("heartbeat", DEVICE, _always(payloads.HEARTBEAT)),
+    REPORT: MessageType("report", DEVICE, _always(payloads.REPORT)),
+}
+
+TYPES: dict[int, MessageType] = {
+    **_REQUESTS,
+    **{
+        code - REPLY_STEP: MessageType(f"{entry.name}_reply", CLOUD, _always(payloads.CLOUD_REPLY))
+        for code, entry in _REQUESTS.items()
+    },
+    COMMAND: MessageType("command", CLOUD, _always(payloads.COMMAND)),
+    COMMAND_REPLY: MessageType("command_reply", DEVICE, _always(payloads.COMMAND_REPLY)),
+    INTERIM_REPLY: MessageType("interim_reply", DEVICE, _always(payloads.INTERIM_REPLY)),
+}
+"""Every known message type by the high byte of the control code."""
+
+_UNKNOWN = MessageType("unknown", None, _always(payloads.UNKNOWN))
+
+
+def is_request(message_type: int) -> bool:
+    """Return whether a device frame of this type, known or not, expects a reply (0x4x but 0x45)."""
+    return message_type & 0xF0 == HANDSHAKE & 0xF0 and message_type != COMMAND
+
+
+class Body(NamedTuple):
+    """One kind of body of a command or of its reply.
+
+    Attributes:
+        key: its name in `fields`.
+        parse: bytes → value; raises ProtocolError where it does not fit.
+        build: value → bytes.
+        problems: lines about a value that could be read but is odd.
+    """
+
+    key: str
+    parse: Callable[[bytes], Any]
+    build: Callable[[Any], bytes]
+    problems: Callable[[Any], tuple[str, ...]] = lambda _value: ()
+
+
+def _parse_text(body: bytes) -> str:
+    return body.decode("latin-1")
+
+
+def _build_text(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except (UnicodeEncodeError, AttributeError) as error:
+        raise FieldError("at", "not text", expected="Latin-1 text", found=repr(text)) from error
+
+
+# The one command of the third kind that is known: 01 01 06 01 00 01, then u16be in 0.1 W, and no
+# CRC (source: T, for sensor type 0x3026; real bytes).
+_POWER_PREFIX = bytes.fromhex("010106010001")
+
+
+def _parse_power(body: bytes) -> float:
+    if len(body) != len(_POWER_PREFIX) + 2 or not body.startswith(_POWER_PREFIX):
+        raise ProtocolError(
+            "not the known command of the third kind",
+            offset=0,
+            expected=f"{_POWER_PREFIX.hex(' ')} and 2 bytes",
+            found=body.hex(" "),
+        )
+    return int.from_bytes(body[-2:], "big") / 10
+
+
+def _build_power(watts: float) -> bytes:
+    field = payloads.OUTPUT_POWER_LIMIT
+    return _POWER_PREFIX + field.to_bytes(watts)
+
+
+_TEXT = Body("at", _parse_text, _build_text)
+_MODBUS_REQUEST = Body(
+    "modbus",
+    lambda body: modbus.to_fields(modbus.parse_request(body)),
+    lambda view: modbus.request_from_fields(view).build(),
+)
+_MODBUS_REPLY = Body(
+    "modbus",
+    lambda body: modbus.to_fields(modbus.parse_reply(body)),
+    lambda view: modbus.reply_from_fields(view).build(),
+    lambda view: modbus.problems(modbus.reply_from_fields(view)),
+)
+_POWER = Body("output_power_limit", _parse_power, _build_power)
+
+BODIES: dict[int, dict[int, Body]] = {
+    COMMAND: {MODBUS_KIND: _MODBUS_REQUEST, AT_KIND: _TEXT, POWER_KIND: _POWER},
+    COMMAND_REPLY: {MODBUS_KIND: _MODBUS_REPLY, AT_KIND: _TEXT, AT_INTERIM_KIND: _TEXT},
+    INTERIM_REPLY: {MODBUS_KIND: _MODBUS_REPLY, AT_KIND: _TEXT, AT_INTERIM_KIND: _TEXT},
+}
+"""Message type → frame type → what its body is. What is not here stays bytes."""
+
+
+class Message:
+    """What a frame says.
+
+    Attributes:
+        frame: the frame.
+        type: what is known of its message type.
+        layout: the layout of its payload (of commands and their replies: without the body).
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.type = TYPES.get(frame.control_code >> 8, _UNKNOWN)
+        self.layout = self.type.layout(frame.payload)
+
+    @classmethod
+    def parse(cls, frame: Frame) -> "Message":
+        """Return what `frame` says. Never fails: what is not understood stays bytes."""
+        return cls(frame)
+
+    def __repr__(self) -> str:
+        return f"Message({self.name}, logger {self.device}, {len(self.frame.payload)} bytes)"
+
+    @property
+    def name(self) -> str:
+        """The message's name: `data`, `handshake`, `data_reply`, …, or `unknown`."""
+        return self.type.name
+
+    @property
+    def sender(self) -> str | None:
+        """`"device"` or `"cloud"`, or None where the type does not tell."""
+        return self.type.sender
+
+    @property
+    def device(self) -> str:
+        """The logger's serial: the device as the envelope tells it."""
+        return str(self.frame.logger_serial)
+
+    @cached_property
+    def fields(self) -> Fields:
+        """The payload's fields by name, in engineering units and the device's own signs."""
+        return self._content[0]
+
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong or doubtful, though it could be read."""
+        from inverterproto.deye.records import measure  # noqa: PLC0415 - only who asks pays for it
+
+        problems = list(self._content[1])
+        if self.frame.message_type == DATA and len(self.frame.payload) >= 3:
+            if self.layout is HEAD_ONLY:
+                sensor_type = self.fields["sensor_type"]
+                problems.append(f"sensor type {sensor_type:#06x} is not known")
+            elif not self.layout.checked:
+                problems.append(f"layout {self.layout.name} not checked on real bytes")
+        return (*problems, *measure(self.layout, self.fields).problems)
+
+    @cached_property
+    def _content(self) -> tuple[Fields, tuple[str, ...]]:
+        """The fields, and what was wrong with the body."""
+        payload = self.frame.payload
+        bodies = BODIES.get(self.frame.message_type)
+        start = self.layout.size
+        if bodies is None or len(payload) <= start:
+            return self.layout.parse(payload), ()
+        fields: Fields = self.layout.parse(payload[:start])
+        body = bodies.get(payload[0])
+        raw = payload[start:]
+        try:
+            value = None if body is None else body.parse(raw)
+        except ProtocolError as error:
+            fields[f"unknown_{start}"] = raw
+            return fields, (f"body of the command: {error.moved(start)}",)
+        if body is None:
+            fields[f"unknown_{start}"] = raw
+            return fields, (f"frame type {payload[0]:#04x} is not known in a {self.name}",)
+        fields[body.key] = value
+        return fields, body.problems(value)
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The logger's three times, where the message tells them whole and is the logger's."""
+        fields = self.fields
+        if self.sender != DEVICE or "offset_time" not in fields:
+            return None
+        return Stamp(fields["total_working_time"], fields["power_on_time"], fields["offset_time"])
+
+    def records(self, confidence: str = "B") -> list[Record]:
+        """Return what was measured: no record or one.
+
+        Args:
+            confidence: the least confidence of the fields to take, `"A"`, `"B"` or `"C"`.
+        """
+        from inverterproto.deye.records import records  # noqa: PLC0415 - only who asks pays for it
+
+        return records(self, confidence)
+
+    def readings(self, confidence: str = "B") -> list[Reading]:
+        """Return the records dated by what this frame alone tells.
+
+        Who has more frames of the same logger dates better: see `deye.dating.LoggerDating`.
+        """
+        return [record.dated(self._own_date()) for record in self.records(confidence)]
+
+    def _own_date(self) -> Dated:
+        from inverterproto.deye.dating import LoggerDating  # noqa: PLC0415 - only who asks pays
+
+        if self.stamp is None:
+            return Dated(None, None, TimeSource.UNKNOWN)
+        dating = LoggerDating()
+        dated = dating.see(None, self.stamp, historic=False, arrival=None) or dating.finish()
+        return dated[0]
+
+    def replace(self, fields: Mapping[str, Any]) -> Frame:
+        """Return the frame with some fields changed; all other bytes stay as they are.
+
+        Raises:
+            FieldError: a field is not in this message, or cannot carry its value.
+        """
+        payload = build_payload(self.frame.message_type, fields, self.frame.payload)
+        return Frame(
+            self.frame.control_code, self.frame.sequence, self.frame.logger_serial, payload
+        )
+
+
+def build_payload(message_type: int, fields: Mapping[str, Any], onto: bytes | None = None) -> bytes:
+    """Return the payload of a message of some type from its fields.
+
+    Args:
+        message_type: the high byte of the control code.
+        fields: values by name, as `Message.fields` has them. Fields that are not named are zero.
+        onto: the payload to change instead of beginning with nothing.
+
+    Raises:
+        FieldError: a field is not in this message, or cannot carry its value.
+    """
+    entry = TYPES.get(message_type, _UNKNOWN)
+    layout = entry.layout(_selectors(message_type, fields) if onto is None else onto)
+    bodies = BODIES.get(message_type)
+    if bodies is None:
+        return layout.build(fields, onto)
+    start = layout.size
+    keys = {body.key for body in bodies.values()}
+    head = layout.build(
+        {name: value for name, value in fields.items() if name not in keys},
+        None if onto is None else onto[:start],
+    )
+    if f"unknown_{start}" in fields:
+        return head
+    kind = bodies.get(head[0]) if head else None
+    for key in keys & fields.keys():
+        if kind is None or kind.key != key:
+            raise FieldError(
+                key, "not in a command of this frame type", expected=kind and kind.key, found=key
+            )
+    old = b"" if onto is None else onto[start:]
+    if kind is None or kind.key not in fields:
+        return head + old
+    return head.ljust(start, b"\0") + _build_body(kind, fields[kind.key], old)
+
+
+def _build_body(kind: Body, value: object, old: bytes) -> bytes:
+    """Return the body for a value; the old one if it says just that."""
+    try:
+        if old and kind.parse(old) == value:
+            return old
+    except ProtocolError:
+        pass  # the old body said nothing: it is replaced
+    return kind.build(value)
+
+
+def _selectors(message_type: int, fields: Mapping[str, Any]) -> bytes:
+    """Return a payload of just those fields that choose a layout."""
+    if message_type == DATA:
+        names, layout = ("sensor_type",), HEAD_ONLY
+    else:
+        names, layout = ("sub_id",), payloads.WIFI
+    return layout.build({name: fields[name] for name in names if name in fields})
+
+
+def reply(request: Frame, time: int, *, next_heartbeat: int = 60, status: int = 1) -> Frame:
+    """Return the cloud's reply to a device frame.
+
+    Args:
+        request: a frame that expects a reply (0x41, 0x42, 0x43, 0x47, 0x48 or another 0x4x).
+        time: unix time in seconds: this is how the device gets its clock.
+        next_heartbeat: seconds until the device's next heartbeat.
+        status: 1 for accepted.
+
+    Raises:
+        ProtocolError: the frame expects no reply.
+        FieldError: a value is out of range.
+    """
+    if not is_request(request.message_type):
+        raise ProtocolError(
+            "no request", offset=4, expected="a message type 0x4x", found=hex(request.message_type)
+        )
+    first, second = request.sequence
+    payload = payloads.CLOUD_REPLY.build(
+        {
+            "frame_type": request.payload[0] if request.payload else 0,
+            "status": status,
+            "time": time,
+            "next_heartbeat": next_heartbeat,
+        }
+    )
+    code = request.control_code - (REPLY_STEP << 8)
+    return Frame(code, ((first + 1) & 0xFF, second), request.logger_serial, payload)
+
+
+def command(
+    kind: int,
+    value: Any,  # noqa: ANN401 - by kind
+    logger_serial: int,
+    sequence: tuple[int, int] = (0, 0),
+    sensor_type: int = 0,
+) -> Frame:
+    """Return a command frame (0x45).
+
+    Args:
+        kind: `MODBUS_KIND`, `AT_KIND` or `POWER_KIND`.
+        value: a Modbus request in the form of `modbus.to_fields`; AT text with its CR; or watts.
+        logger_serial: of the logger that shall carry it out.
+        sequence: the two counters; who begins a command counts the first on.
+        sensor_type: 0 or the sensor type for Modbus, 2 for AT text, the sensor type for power.
+
+    Raises:
+        FieldError: a value is out of range.
+    """
+    body = BODIES[COMMAND][kind]
+    fields = {"frame_type": kind, "sensor_type": sensor_type, "offset_time": 0, body.key: value}
+    payload = build_payload(COMMAND, fields)
+    return Frame(COMMAND << 8 | CONTROL_LOW, sequence, logger_serial, payload)

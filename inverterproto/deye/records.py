@@ -1,0 +1,141 @@
+"""From a payload's fields to measured quantities.
+
+A layout says which fields measure which quantity. Here the rest is done, alike for all layouts:
+signs are turned to the vocabulary's, PV inputs and phases that are not there are left out, what is
+physically impossible is left out and said, and what no field tells but others imply is derived:
+the power of a PV input or battery output as voltage × current, the power of all PV as a sum.
+"""
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from inverterproto.layout import Field, Layout, Values
+from inverterproto.quantity import check_ranges, publishable, total
+from inverterproto.reading import Number, Record
+
+if TYPE_CHECKING:
+    from inverterproto.deye.messages import Message
+
+_HISTORIC = 0x80
+_PV = re.compile(r"pv(\d+)_")
+_PHASE = re.compile(r"_l([123])$")
+
+
+class Measured(NamedTuple):
+    """Quantities by key, and what was wrong with some."""
+
+    values: dict[str, Number | str]
+    problems: tuple[str, ...]
+
+
+@cache
+def _quantities(layout: Layout, confidence: str) -> tuple[Field, ...]:
+    """Return the fields of a layout that measure a quantity and may be published."""
+    return tuple(
+        field
+        for field in layout.fields
+        if field.quantity is not None and publishable(field.confidence, confidence)
+    )
+
+
+def measure(layout: Layout, fields: Values, confidence: str = "B") -> Measured:
+    """Return the quantities that the fields of one payload measure."""
+    values: dict[str, Number | str] = {}
+    trackers = _count(fields, layout.trackers)
+    phases = _count(fields, layout.phases)
+    for field in _quantities(layout, confidence):
+        value = fields.get(field.name)
+        key = field.quantity
+        assert key is not None  # noqa: S101 - by _quantities
+        if value is None or isinstance(value, bytes) or _beyond(key, trackers, phases):
+            continue
+        if isinstance(value, str):
+            values[key] = value
+        elif field.names is not None:
+            values[key] = field.names.get(int(value), str(value))
+        else:
+            # Adding 0 makes of a turned 0 no −0.0.
+            values[key] = 0 - value if field.turned else value
+    if phases is None:
+        _drop_dead_phases(values)
+    problems = check_ranges(values)
+    _derive(values, _pv_inputs(layout, trackers))
+    return Measured(values, tuple(problems))
+
+
+def _count(fields: Values, name: str | None) -> int | None:
+    """Return what a counting field says, or None where there is none or it says nothing."""
+    value = fields.get(name) if name is not None else None
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def _beyond(key: str, trackers: int | None, phases: int | None) -> bool:
+    """Return whether a quantity belongs to a PV input or phase that the device does not have."""
+    if trackers is not None and (pv := _PV.match(key)):
+        return int(pv[1]) > trackers
+    if phases is not None and (phase := _PHASE.search(key)):
+        return int(phase[1]) > phases
+    return False
+
+
+def _drop_dead_phases(values: dict[str, Number | str]) -> None:
+    """Leave out phases without voltage, as long as another one has some."""
+    voltages = {phase: values.get(f"grid_voltage_l{phase}") for phase in (1, 2, 3)}
+    if not any(voltages.values()):
+        return
+    for phase, voltage in voltages.items():
+        if voltage == 0:
+            for key in [key for key in values if key.endswith(f"_l{phase}")]:
+                del values[key]
+
+
+@cache
+def _pv_inputs(layout: Layout, trackers: int | None) -> tuple[int, ...]:
+    """Return the numbers of the PV inputs whose power the layout can tell."""
+    found = {
+        int(pv[1])
+        for field in layout.fields
+        if field.quantity is not None
+        and (pv := _PV.match(field.quantity))
+        and field.quantity.endswith(("_power", "_voltage"))
+    }
+    return tuple(sorted(n for n in found if trackers is None or n <= trackers))
+
+
+def _derive(values: dict[str, Number | str], pv_inputs: tuple[int, ...]) -> None:
+    """Add what is implied: power as voltage × current, and the sum of the PV inputs."""
+    for stem in (*(f"pv{n}" for n in pv_inputs), "battery_output"):
+        voltage, current = values.get(f"{stem}_voltage"), values.get(f"{stem}_current")
+        if isinstance(voltage, int | float) and isinstance(current, int | float):
+            values.setdefault(f"{stem}_power", round(voltage * current, 2))
+    if pv_inputs and "pv_power" not in values:
+        power = total(values, (f"pv{n}_power" for n in pv_inputs))
+        if power is not None:
+            values["pv_power"] = power
+
+
+def records(message: "Message", confidence: str = "B") -> list[Record]:
+    """Return what a message measured: no record or one.
+
+    The device is the inverter where the payload names it, else the logger. A handshake or wifi
+    message tells the logger's signal strength, and so measures the logger.
+    """
+    measured = measure(message.layout, message.fields, confidence)
+    if not measured.values or message.sender != "device":
+        return []
+    data = message.name == "data"
+    serial = message.fields.get("inverter_serial") if data else None
+    own = isinstance(serial, str) and serial.isascii() and serial.isprintable() and serial != ""
+    logger = message.device
+    return [
+        Record(
+            family="deye",
+            device=str(serial) if own else logger,
+            stamp=message.stamp,
+            historic=data and message.fields["frame_type"] & _HISTORIC != 0,
+            values=measured.values,
+            kind=message.name,
+            via=logger,
+        )
+    ]
