@@ -17,7 +17,7 @@ _PIECE = 256
 _crc16 = mkCrcFun(0x18005, rev=True, initCrc=0xFFFF, xorOut=0)
 
 
-def sum8(data: bytes, start: int, end: int) -> int:
+def sum8(data: bytes | bytearray, start: int, end: int) -> int:
     """Return the sum of `data[start:end]`, modulo 256."""
     total = 0
     while end - start > _PIECE:
@@ -26,7 +26,7 @@ def sum8(data: bytes, start: int, end: int) -> int:
     return (total + adler32(data[start:end]) - 1) & 0xFF
 
 
-def crc16_modbus(data: bytes) -> int:
+def crc16_modbus(data: bytes | bytearray) -> int:
     """Return the CRC-16/Modbus of `data` (polynomial 0x8005 reflected, initial value 0xFFFF)."""
     crc: int = _crc16(data)
     return crc

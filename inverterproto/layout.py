@@ -108,7 +108,7 @@ def Raw(length: int) -> Octets:  # noqa: N802 - a type, spelled as construct spe
 
 def _decode_clock(raw: bytes) -> str | None:
     try:
-        return str(datetime(2000 + raw[0], *raw[1:6]))  # noqa: DTZ001 - a device's own local clock
+        return str(datetime(2000 + raw[0], *raw[1:6]))
     except ValueError:
         return None
 
@@ -116,7 +116,7 @@ def _decode_clock(raw: bytes) -> str | None:
 def _encode_clock(text: str | None) -> bytes:
     if text is None:
         return bytes(6)
-    moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - a device's own local clock
+    moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
     return bytes(
         (moment.year - 2000, moment.month, moment.day, moment.hour, moment.minute, moment.second)
     )

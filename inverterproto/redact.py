@@ -14,7 +14,7 @@ class Private(StrEnum):
     MAC = "mac"
     IP = "ip"
     SSID = "ssid"
-    PASSWORD = "password"
+    PASSWORD = "password"  # noqa: S105 - the name of a kind, no password
     LICENCE = "licence"
     ADDRESS = "address"
     PHONE = "phone"

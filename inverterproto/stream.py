@@ -106,6 +106,7 @@ class Framed:
     """
 
     __slots__ = ("_frame", "framing", "offset", "raw")
+    _frame: Any
 
     def __init__(self, offset: int, raw: bytes, framing: Framing) -> None:
         self.offset = offset
@@ -123,8 +124,8 @@ class Framed:
         try:
             return self._frame
         except AttributeError:
-            self._frame = self.framing.parse(self.raw, verify=False)
-            return self._frame
+            frame = self._frame = self.framing.parse(self.raw, verify=False)
+            return frame
 
     def __eq__(self, other: object) -> bool:
         return (

@@ -295,6 +295,27 @@ def test_the_records_of_a_step_wait_until_three_agree_over_twenty_seconds() -> N
     assert list(clock.steps) == [Step(START, HOUR, 2 * HOUR)]
 
 
+def test_two_records_prove_no_step_however_far_apart() -> None:
+    clock = BatteryClock(HOUR)
+    assert clock.observe(1, START + 2 * HOUR, START) == []
+    assert clock.observe(2, START + 2 * HOUR + 200, START + 200) == []
+    assert not clock.steps
+    assert len(clock.observe(3, START + 2 * HOUR + 210, START + 210)) == 3
+    assert len(clock.steps) == 1
+
+
+def test_records_that_differ_by_more_than_two_seconds_prove_no_step() -> None:
+    clock = BatteryClock(HOUR)
+    for key, late in enumerate([0, 2.1, 0, 2.1, 0, 2.1]):
+        assert clock.observe(key, START + 2 * HOUR + 20 * key, START + 20 * key + late) == []
+    assert not clock.steps
+
+
+@pytest.mark.parametrize(("off", "waits"), [(30, False), (31, True), (-30, False), (-31, True)])
+def test_an_estimate_more_than_thirty_seconds_off_waits(off: float, *, waits: bool) -> None:
+    assert (BatteryClock(HOUR).observe("k", START + HOUR + off, START) == []) is waits
+
+
 def test_both_dst_steps_of_a_year_are_followed_while_the_clock_drifts() -> None:
     battery, clock = Battery(HOUR, drift=DRIFT), BatteryClock()
     dated = feed(clock, battery.live(START, START + DAY))

@@ -110,10 +110,10 @@ def header_fields(raw: bytes) -> dict[str, object]:
 
 # Slots are set past the frozen dataclass's __setattr__, which would cost as much as all the rest.
 _new = object.__new__
-_set_control_code = Frame.control_code.__set__  # type: ignore[attr-defined]
-_set_sequence = Frame.sequence.__set__  # type: ignore[attr-defined]
-_set_logger_serial = Frame.logger_serial.__set__  # type: ignore[attr-defined]
-_set_payload = Frame.payload.__set__  # type: ignore[attr-defined]
+_set_control_code, _set_sequence, _set_logger_serial, _set_payload = (
+    Frame.__dict__[name].__set__
+    for name in ("control_code", "sequence", "logger_serial", "payload")
+)
 
 
 def _unpack(data: bytes) -> Frame:

@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from inverterproto.deye import modbus, payloads
-from inverterproto.deye.dating import Stamp
+from inverterproto.deye.dating import LoggerDating, Stamp
 from inverterproto.deye.frame import Frame
 from inverterproto.deye.layouts import layout_of
 from inverterproto.deye.layouts.head import HEAD_ONLY
@@ -216,7 +216,7 @@ class Message:
     @cached_property
     def problems(self) -> tuple[str, ...]:
         """What is wrong or doubtful, though it could be read."""
-        from inverterproto.deye.records import measure  # noqa: PLC0415 - only who asks pays for it
+        from inverterproto.deye.records import measure
 
         problems = list(self._content[1])
         if self.frame.message_type == DATA and len(self.frame.payload) >= 3:
@@ -263,7 +263,7 @@ class Message:
         Args:
             confidence: the least confidence of the fields to take, `"A"`, `"B"` or `"C"`.
         """
-        from inverterproto.deye.records import records  # noqa: PLC0415 - only who asks pays for it
+        from inverterproto.deye.records import records
 
         return records(self, confidence)
 
@@ -275,8 +275,6 @@ class Message:
         return [record.dated(self._own_date()) for record in self.records(confidence)]
 
     def _own_date(self) -> Dated:
-        from inverterproto.deye.dating import LoggerDating  # noqa: PLC0415 - only who asks pays
-
         if self.stamp is None:
             return Dated(None, None, TimeSource.UNKNOWN)
         dating = LoggerDating()

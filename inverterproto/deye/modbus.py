@@ -443,7 +443,7 @@ def problems(message: AnyMessage) -> tuple[str, ...]:
     """Say what was wrong with a message though it could be read."""
     found = [text for quirk, text in _QUIRK_TEXTS.items() if getattr(message, quirk, False)]
     if isinstance(message, Unknown):
-        found.append(f"Modbus message kept raw: {message.reason}")
+        found.append(": ".join(filter(None, ("Modbus message kept raw", message.reason))))
     return tuple(found)
 
 

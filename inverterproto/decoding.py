@@ -1,0 +1,255 @@
+"""From bytes to what they say: frames, messages, readings with their times, nothing lost.
+
+Theory of operation
+-------------------
+A `Decoder` takes the chunks of a stream (or, with captures, of several: one decoder for each
+connection and direction, all on one `Dates`) and gives `Decoded` objects in the order of the
+stream: each an item of the `StreamDecoder`, and, of a frame, its message and its readings.
+
+A reading may get its time only from a later frame: a logger that was not told the time numbers
+its records by a counter, and the frame that tells the counter's offset comes afterwards. So what
+is not dated yet is held back, and with it all that follows, until it is dated or `Dates.limit`
+items wait; then the first is given as it is, its time unknown. Once given, nothing changes.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from inverterproto.families import FAMILIES, Dating, Family, Message
+from inverterproto.reading import Dated, Reading, Record, TimeSource
+from inverterproto.stream import Framed, Item, StreamDecoder, Unframed
+
+HELD_BACK = 1000
+"""Items that wait for a time, at most."""
+
+_UNDATED = Dated(None, None, TimeSource.UNKNOWN)
+
+
+class Decoded:
+    """An item of a stream with all that it says.
+
+    Attributes:
+        item: the frame or the unframed bytes.
+        family: the family, or None where the bytes are of none.
+        message: what the frame says, None where it is none.
+        records: what was measured.
+        at: when it arrived in unix seconds, where that is known.
+    """
+
+    __slots__ = ("_dates", "_waiting", "at", "family", "item", "message", "records")
+
+    def __init__(self, item: Item, *, at: float | None = None, confidence: str = "B") -> None:
+        self.item = item
+        self.at = at
+        self.message: Message | None = None
+        self.records: list[Record] = []
+        if isinstance(item, Framed):
+            self.family: Family | None = FAMILIES[item.family]
+            self.message = self.family.message(item.frame)
+            self.records = self.message.records(confidence)
+        else:
+            self.family = FAMILIES[item.framing.family] if item.framing is not None else None
+        self._dates: list[Dated | None] = [None] * len(self.records)
+        self._waiting = len(self.records)
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether the item is a frame."""
+        return self.message is not None
+
+    @property
+    def dated(self) -> bool:
+        """Whether all its readings have their times, or are known to have none."""
+        return self._waiting == 0
+
+    def set_date(self, index: int, date: Dated) -> None:
+        """Date one of the records."""
+        self._dates[index] = date
+        self._waiting -= 1
+
+    @property
+    def readings(self) -> list[Reading]:
+        """The records with their times."""
+        return [
+            record.dated(date or _UNDATED)
+            for record, date in zip(self.records, self._dates, strict=True)
+        ]
+
+    @property
+    def tentative(self) -> Message | None:
+        """What the frame would say if its checksum were right; None if it fits no frame."""
+        if isinstance(self.item, Framed) or self.family is None:
+            return None
+        frame = self.item.tentative
+        return None if frame is None else self.family.message(frame)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that the JSON contract has for it (see `docs/json.md`)."""
+        item = self.item
+        if isinstance(item, Unframed):
+            return self._unframed_json(item)
+        assert self.message is not None  # noqa: S101 - of every frame
+        assert self.family is not None  # noqa: S101 - of every frame
+        return {
+            "type": "frame",
+            "offset": item.offset,
+            "length": len(item.raw),
+            "family": item.family,
+            "name": self.message.name,
+            "from": self.message.sender,
+            "device": self.message.device,
+            "header": self.family.header(item.raw),
+            "fields": plain(self.message.fields),
+            "readings": [reading.to_json() for reading in self.readings],
+            "problems": list(self.message.problems),
+            "raw": item.raw.hex(),
+        }
+
+    def _unframed_json(self, item: Unframed) -> dict[str, Any]:
+        shown: dict[str, Any] = {
+            "type": "unframed",
+            "offset": item.offset,
+            "length": len(item.raw),
+            "reason": item.detail,
+        }
+        message = self.tentative
+        if message is not None and self.family is not None:
+            shown["tentative"] = {
+                "family": self.family.name,
+                "name": message.name,
+                "from": message.sender,
+                "device": message.device,
+                "header": self.family.header(item.raw),
+                "fields": plain(message.fields),
+                "problems": list(message.problems),
+            }
+        shown["raw"] = item.raw.hex()
+        return shown
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
+    """Return a field's value as JSON can hold it: bytes become hex."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value.hex() if isinstance(value, bytes) else value
+
+
+class Dates:
+    """Dates what several decoders decode, and keeps it in order meanwhile.
+
+    Args:
+        clock_offset: an AlphaESS battery's clock minus UTC in seconds, where the user knows it.
+        limit: how many items may wait.
+    """
+
+    def __init__(self, clock_offset: float | None = None, limit: int = HELD_BACK) -> None:
+        self.clock_offset = clock_offset
+        self.limit = limit
+        self._queue: deque[Decoded] = deque()
+        self._by_family: dict[str, Dating] = {}
+
+    def add(self, decoded: Decoded) -> list[Decoded]:
+        """Take in what was decoded; return what is ready, in the order of coming."""
+        self._queue.append(decoded)
+        if decoded.message is not None and decoded.family is not None:
+            dating = self._by_family.get(decoded.family.name)
+            if dating is None:
+                dating = decoded.family.dating(self.clock_offset)
+                self._by_family[decoded.family.name] = dating
+            keys: list[object] = [(decoded, index) for index in range(len(decoded.records))]
+            self._give_dates(dating.see(decoded.message, keys, decoded.records, decoded.at))
+        if decoded.at is not None:
+            for other in self._by_family.values():
+                self._give_dates(other.settle(decoded.at))
+        if len(self._queue) > self.limit:
+            self._finish()
+        return list(self._ready())
+
+    def finish(self) -> list[Decoded]:
+        """Date all that waits as well as can be, and return it."""
+        self._finish()
+        return list(self._ready())
+
+    def _finish(self) -> None:
+        for dating in self._by_family.values():
+            self._give_dates(dating.finish())
+
+    @staticmethod
+    def _give_dates(dates: Iterable[Dated]) -> None:
+        for date in dates:
+            decoded, index = date.key  # type: ignore[misc]  # our own key
+            decoded.set_date(index, date)  # type: ignore[has-type]
+
+    def _ready(self) -> Iterator[Decoded]:
+        while self._queue and self._queue[0].dated:
+            yield self._queue.popleft()
+
+
+class Decoder:
+    """Decodes one stream.
+
+    Args:
+        families: that may occur in it; all by default.
+        dates: what dates the records; shared by the streams of one capture.
+        confidence: the least confidence of fields that become readings.
+    """
+
+    def __init__(
+        self,
+        families: Iterable[Family] | None = None,
+        *,
+        dates: Dates | None = None,
+        confidence: str = "B",
+    ) -> None:
+        chosen = FAMILIES.values() if families is None else families
+        self._stream = StreamDecoder(*(family.framing for family in chosen))
+        self._dates = dates or Dates()
+        self._confidence = confidence
+
+    def feed(self, chunk: bytes, at: float | None = None) -> Iterator[Decoded]:
+        """Take a chunk (arrived at unix seconds `at`), yield what is ready."""
+        yield from self._decode(self._stream.feed(chunk), at)
+
+    def flush(self, at: float | None = None) -> Iterator[Decoded]:
+        """Give up waiting for more bytes; yield what is ready. Times may still be waited for."""
+        yield from self._decode(self._stream.flush(), at)
+
+    def finish(self) -> Iterator[Decoded]:
+        """Yield all that is left: the stream is over, and so is the waiting for times."""
+        yield from self.flush()
+        yield from self._dates.finish()
+
+    def _decode(self, items: Iterable[Item], at: float | None) -> Iterator[Decoded]:
+        for item in items:
+            yield from self._dates.add(Decoded(item, at=at, confidence=self._confidence))
+
+
+def decode(
+    data: bytes,
+    *,
+    family: str | None = None,
+    clock_offset: float | None = None,
+    confidence: str = "B",
+) -> list[Decoded]:
+    """Decode bytes of either family at once.
+
+    Args:
+        data: any bytes: frames, and whatever stands between them.
+        family: `"deye"` or `"alphaess"`, where only one is looked for.
+        clock_offset: an AlphaESS battery's clock minus UTC in seconds, where it is known.
+        confidence: the least confidence of fields that become readings: `"A"`, `"B"` or `"C"`.
+
+    Returns:
+        What the bytes hold, in order; the `item.raw` of all, put together, is `data`.
+
+    >>> [found.message.name for found in decode(bytes.fromhex(
+    ...     "a501001047976d4e1caba1001215")) if found.message]
+    ['heartbeat']
+    """
+    chosen = None if family is None else [FAMILIES[family]]
+    dates = Dates(clock_offset, limit=len(data) + 1)
+    decoder = Decoder(chosen, dates=dates, confidence=confidence)
+    return [*decoder.feed(data), *decoder.finish()]

@@ -1,0 +1,158 @@
+"""The registry of protocol families: what there is, and how to recognise it.
+
+Outside the two family packages themselves, this is the only place that knows them by name. A
+family's modules are imported when first used, so that who speaks one does not pay for the other.
+"""
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any, Protocol
+
+from inverterproto.foreign import is_client_hello
+from inverterproto.reading import Dated, Reading, Record
+from inverterproto.stream import Framing
+
+
+class Message(Protocol):
+    """What both families' messages have in common."""
+
+    @property
+    def name(self) -> str:
+        """The message's name, `"unknown"` for one that is not known."""
+        ...
+
+    @property
+    def sender(self) -> str | None:
+        """`"device"`, `"cloud"`, or None where the message does not tell."""
+        ...
+
+    @property
+    def device(self) -> str | None:
+        """The sender as the envelope tells it."""
+        ...
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The payload by field names."""
+        ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, though it could be read."""
+        ...
+
+    def records(self, confidence: str = "B") -> list[Record]:
+        """Return what was measured, undated."""
+        ...
+
+    def readings(self, confidence: str = "B") -> list[Reading]:
+        """Return what was measured, dated by this message alone."""
+        ...
+
+
+class Dating(Protocol):
+    """Dates the records of all devices of a family, also after the fact."""
+
+    def see(
+        self,
+        message: Any,  # noqa: ANN401 - the family's own
+        keys: list[object],
+        records: list[Record],
+        arrival: float | None,
+    ) -> list[Dated]:
+        """Take in a message and its records (`keys` name them); return what is dated by it."""
+        ...
+
+    def settle(self, now: float) -> list[Dated]:
+        """Return what is dated because its waiting is over."""
+        ...
+
+    def finish(self) -> list[Dated]:
+        """Date all that waits as well as can be."""
+        ...
+
+
+class Family:
+    """One protocol family.
+
+    Attributes:
+        name: as it stands in the JSON of `decode` and in options.
+        title: for people.
+        port: the cloud's default TCP port.
+        start: the byte with which every frame begins.
+    """
+
+    def __init__(self, name: str, title: str, port: int, start: int) -> None:
+        self.name = name
+        self.title = title
+        self.port = port
+        self.start = start
+
+    def __repr__(self) -> str:
+        return f"Family({self.name})"
+
+    def _module(self, name: str) -> Any:  # noqa: ANN401 - a module
+        return import_module(f"inverterproto.{self.name}.{name}")
+
+    @property
+    def framing(self) -> Framing:
+        """How its frames are told apart in a stream."""
+        framing: Framing = self._module("frame").FRAMING
+        return framing
+
+    def header(self, raw: bytes) -> dict[str, Any]:
+        """Return the envelope of a frame's bytes by field names."""
+        header: dict[str, Any] = self._module("frame").header_fields(raw)
+        return header
+
+    def message(self, frame: Any) -> Message:  # noqa: ANN401 - the family's own Frame
+        """Return what a frame says."""
+        message: Message = self._module("messages").Message.parse(frame)
+        return message
+
+    def dating(self, clock_offset: float | None = None) -> Dating:
+        """Return a new dating for devices of this family.
+
+        Args:
+            clock_offset: device clock minus UTC in seconds, where the user knows it.
+        """
+        dating: Dating = self._module("dates").Dating(clock_offset)
+        return dating
+
+
+DEYE = Family("deye", "Deye / Solarman V5", 10000, 0xA5)
+ALPHAESS = Family("alphaess", "AlphaESS", 7777, 0x01)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (DEYE, ALPHAESS)}
+"""Every family by name."""
+
+HEAD = 7
+"""So many bytes are always enough for `recognise`."""
+
+
+def recognise(head: bytes) -> Family | str | None:
+    """Tell from its first bytes what a stream is.
+
+    Args:
+        head: the first bytes; `HEAD` of them are always enough.
+
+    Returns:
+        The family; `"tls"` for a TLS ClientHello; `"unknown"` for anything else; None if more
+        bytes are needed to tell.
+    """
+    if not head:
+        return None
+    if head[0] == DEYE.start:
+        return DEYE
+    if head[0] == ALPHAESS.start:
+        if len(head) < HEAD:
+            return None
+        return ALPHAESS if ALPHAESS.framing.match(head, 0, len(head)) else "unknown"
+    if head[:1] == b"\x16" and len(head) < 3:
+        return None
+    return "tls" if is_client_hello(head) else "unknown"
+
+
+def framings(families: Iterable[Family] = FAMILIES.values()) -> list[Framing]:
+    """Return the framings of some families."""
+    return [family.framing for family in families]
