@@ -35,13 +35,22 @@ class Decoded:
         message: what the frame says, None where it is none.
         records: what was measured.
         at: when it arrived in unix seconds, where that is known.
+        origin: what the user of the decoder named its stream.
     """
 
-    __slots__ = ("_dates", "_waiting", "at", "family", "item", "message", "records")
+    __slots__ = ("_dates", "_waiting", "at", "family", "item", "message", "origin", "records")
 
-    def __init__(self, item: Item, *, at: float | None = None, confidence: str = "B") -> None:
+    def __init__(
+        self,
+        item: Item,
+        *,
+        at: float | None = None,
+        origin: object = None,
+        confidence: str = "B",
+    ) -> None:
         self.item = item
         self.at = at
+        self.origin = origin
         self.message: Message | None = None
         self.records: list[Record] = []
         if isinstance(item, Framed):
@@ -195,6 +204,7 @@ class Decoder:
         families: that may occur in it; all by default.
         dates: what dates the records; shared by the streams of one capture.
         confidence: the least confidence of fields that become readings.
+        origin: names the stream in what is decoded of it.
     """
 
     def __init__(
@@ -203,11 +213,13 @@ class Decoder:
         *,
         dates: Dates | None = None,
         confidence: str = "B",
+        origin: object = None,
     ) -> None:
         chosen = FAMILIES.values() if families is None else families
         self._stream = StreamDecoder(*(family.framing for family in chosen))
         self._dates = dates or Dates()
         self._confidence = confidence
+        self._origin = origin
 
     def feed(self, chunk: bytes, at: float | None = None) -> Iterator[Decoded]:
         """Take a chunk (arrived at unix seconds `at`), yield what is ready."""
@@ -224,7 +236,8 @@ class Decoder:
 
     def _decode(self, items: Iterable[Item], at: float | None) -> Iterator[Decoded]:
         for item in items:
-            yield from self._dates.add(Decoded(item, at=at, confidence=self._confidence))
+            decoded = Decoded(item, at=at, origin=self._origin, confidence=self._confidence)
+            yield from self._dates.add(decoded)
 
 
 def decode(

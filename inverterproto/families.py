@@ -4,13 +4,16 @@ Outside the two family packages themselves, this is the only place that knows th
 family's modules are imported when first used, so that who speaks one does not pay for the other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inverterproto.foreign import is_client_hello
 from inverterproto.reading import Dated, Reading, Record
 from inverterproto.stream import Framing
+
+if TYPE_CHECKING:
+    from inverterproto.layout import Row
 
 
 class Message(Protocol):
@@ -39,6 +42,10 @@ class Message(Protocol):
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, though it could be read."""
+        ...
+
+    def rows(self, raw: bytes) -> "Iterator[Row]":
+        """Yield every field of the frame whose bytes are `raw`, envelope and all, in order."""
         ...
 
     def records(self, confidence: str = "B") -> list[Record]:

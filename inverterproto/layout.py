@@ -148,6 +148,7 @@ class Field(NamedTuple):
         confidence: A two independent sources or real bytes, B one source, C a guess.
         source: letters of the sources (see the protocol pages).
         private: the kind of secret it holds, if any.
+        hexadecimal: people read its numbers in base 16.
         meaning: a few words for people, where the name does not say it all.
     """
 
@@ -164,6 +165,7 @@ class Field(NamedTuple):
     confidence: str = "A"
     source: str = ""
     private: Private | None = None
+    hexadecimal: bool = False
     meaning: str = ""
 
     @property
@@ -281,6 +283,22 @@ def measured(
 ) -> Field:
     """Declare a field that measures a quantity and bears its name."""
     return Field(offset, key, type, scale, quantity=key, **more)
+
+
+class Row(NamedTuple):
+    """A field in its place in a frame, for people.
+
+    Attributes:
+        offset: in the frame.
+        raw: its bytes.
+        field: its declaration.
+        value: what it says.
+    """
+
+    offset: int
+    raw: bytes
+    field: Field
+    value: Any
 
 
 class Plan(NamedTuple):
@@ -415,6 +433,12 @@ class Layout:
         if end != len(payload):
             rest = payload[end:]
             yield Field(end, f"unknown_{end}", Raw(len(rest)), confidence="C"), rest
+
+    def rows(self, payload: bytes, at: int = 0) -> Iterator[Row]:
+        """Yield the fields of a payload that begins at offset `at` of its frame."""
+        values = self.parse(payload)
+        for field, raw in self.spans(payload):
+            yield Row(at + field.offset, raw, field, values[field.name])
 
 
 class _Scaled(construct.Adapter):  # type: ignore[misc]

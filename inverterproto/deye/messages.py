@@ -15,17 +15,17 @@ its head and the rest, a body that does not fit its kind stays bytes and is a pr
 goes the other way: `build_payload` from fields, `reply` and the command functions from nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from inverterproto.deye import modbus, payloads
 from inverterproto.deye.dating import LoggerDating, Stamp
-from inverterproto.deye.frame import Frame
+from inverterproto.deye.frame import PAYLOAD_AT, Frame
 from inverterproto.deye.layouts import layout_of
 from inverterproto.deye.layouts.head import HEAD_ONLY
 from inverterproto.errors import FieldError, ProtocolError
-from inverterproto.layout import Layout
+from inverterproto.layout import Field, Layout, Raw, Row
 from inverterproto.reading import Dated, Reading, Record, TimeSource
 
 DEVICE = "device"
@@ -248,6 +248,19 @@ class Message:
             return fields, (f"frame type {payload[0]:#04x} is not known in a {self.name}",)
         fields[body.key] = value
         return fields, body.problems(value)
+
+    def rows(self, raw: bytes) -> Iterator[Row]:
+        """Yield every field of the frame whose bytes are `raw`, envelope and all, in order."""
+        yield from payloads.HEADER.rows(raw[:PAYLOAD_AT])
+        content, start = raw[PAYLOAD_AT:-2], self.layout.size
+        if self.frame.message_type not in BODIES or len(content) <= start:
+            yield from self.layout.rows(content, PAYLOAD_AT)
+        else:
+            yield from self.layout.rows(content[:start], PAYLOAD_AT)
+            name, value = list(self.fields.items())[-1]
+            body = Field(start, name, Raw(len(content) - start), meaning="body of the command")
+            yield Row(PAYLOAD_AT + start, content[start:], body, value)
+        yield from payloads.TRAILER.rows(raw[-2:], len(raw) - 2)
 
     @property
     def stamp(self) -> Stamp | None:

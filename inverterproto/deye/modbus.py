@@ -272,7 +272,7 @@ def _look_up(kind: type[Request | Reply], function: object) -> tuple[_Shape, int
         shape = known.request if kind is Request else known.reply
         if shape.words or shape.values:
             return shape, known.most
-    raise FieldError("function", "is kept raw", expected="1 to 6, 15, 16 or 22", found=function)
+    raise FieldError("function", "is kept raw", expected="one taken apart here", found=function)
 
 
 def _check_values(name: str, values: object, shape: _Shape, most: int) -> None:
@@ -425,8 +425,8 @@ def match_rtu(data: bytes, start: int) -> int:
     """
     if start + 1 >= len(data) or data[start] > _LAST_SLAVE:
         return 0
-    for shape in _shapes(data[start + 1]):
-        length = shape.length(data, start)
+    # The shortest first: two zeros behind a message leave its CRC right.
+    for length in sorted([shape.length(data, start) for shape in _shapes(data[start + 1])]):
         end = start + length
         if length <= _LONGEST and end <= len(data) and crc16_modbus(data[start:end]) == 0:
             return length

@@ -10,6 +10,44 @@ from inverterproto.deye.layouts.head import FRAME_TYPE, times
 from inverterproto.layout import Field, Layout, Mac, Raw, Text, measured
 from inverterproto.redact import Private
 
+HEADER = Layout(
+    "header",
+    "V5 envelope, before the payload",
+    (
+        Field(0, "start", Int8ul, hexadecimal=True, source="H, M, P, T, X", meaning="0xA5"),
+        Field(1, "payload_length", Int16ul, unit="bytes", source="H, M, P, T, X"),
+        Field(
+            3,
+            "control_code",
+            Int16ul,
+            hexadecimal=True,
+            source="H, M, P, T, X",
+            meaning="high byte: message type; low byte: 0x10",
+        ),
+        Field(5, "sequence_first", Int8ul, source="H, P, T", meaning="the server's counter"),
+        Field(6, "sequence_second", Int8ul, source="H, P, T", meaning="the device's counter"),
+        Field(7, "logger_serial", Int32ul, private=Private.SERIAL, source="H, M, P, T, X"),
+    ),
+    source="H, M, P, T, X",
+)
+
+TRAILER = Layout(
+    "trailer",
+    "V5 envelope, behind the payload",
+    (
+        Field(
+            0,
+            "checksum",
+            Int8ul,
+            hexadecimal=True,
+            source="H, M, P, T, X",
+            meaning="sum of all between start and checksum, modulo 256",
+        ),
+        Field(1, "end", Int8ul, hexadecimal=True, source="H, M, P, T, X", meaning="0x15"),
+    ),
+    source="H, M, P, T, X",
+)
+
 HANDSHAKE = Layout(
     "handshake",
     "Handshake (0x41): the logger tells what it is",
@@ -27,7 +65,14 @@ HANDSHAKE = Layout(
         Field(65, "ip", Text(16), private=Private.IP, source="H, T, N"),
         Field(81, "unknown_81", Int8ul, confidence="C", source="H, T"),
         Field(83, "sensor_type_count", Int8ul, source="T", confidence="B"),
-        Field(84, "sensor_type", Int16ul, source="T", meaning="of the data that will follow"),
+        Field(
+            84,
+            "sensor_type",
+            Int16ul,
+            hexadecimal=True,
+            source="T",
+            meaning="of the data that will follow",
+        ),
         Field(89, "hardware_version", Text(40), source="H, T", meaning="of the collector"),
         Field(131, "certificate_status", Int8ul, source="T", confidence="B"),
         Field(132, "unknown_132", Text(40), source="T", confidence="C"),
@@ -100,6 +145,7 @@ COMMAND = Layout(
             1,
             "sensor_type",
             Int16ul,
+            hexadecimal=True,
             source="P, T",
             meaning="0 or the sensor type for Modbus, 2 for AT text",
         ),

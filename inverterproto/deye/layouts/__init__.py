@@ -12,7 +12,17 @@ from importlib import import_module
 from inverterproto.layout import Layout
 
 MODULES: dict[int, str] = {
+    0x02B0: "tsun_micro",
+    0x0504: "classic_string",
+    0x1097: "little_known",
+    0x2701: "classic_string",
+    0x2703: "classic_string",
+    0x2708: "sofar_hybrid",
+    0x270A: "sofar_g3",
+    0x3026: "tsun_battery",
     0x5408: "micro_inverter",
+    0x5411: "hybrid",
+    0x5413: "little_known",
 }
 """Sensor type → the module of this package that declares its layout."""
 

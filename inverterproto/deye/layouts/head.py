@@ -29,13 +29,21 @@ FRAME_TYPE = Field(
     0,
     "frame_type",
     Int8ul,
+    hexadecimal=True,
     source="H, P, T",
     meaning="0x01 logger, 0x02 inverter, 0x00 keep-alive; bit 7: a historic record",
 )
 
 DATA_HEAD = (
     FRAME_TYPE,
-    Field(1, "sensor_type", Int16ul, source="T, P, X", meaning="which layout follows"),
+    Field(
+        1,
+        "sensor_type",
+        Int16ul,
+        hexadecimal=True,
+        source="T, P, X",
+        meaning="which layout follows",
+    ),
     *times(3),
     Field(15, "unknown_15", Int16ul, source="T, I", confidence="C", meaning="1 in all frames seen"),
     Field(17, "packet_counter", Int32ul, source="T, I", meaning="counts data frames"),

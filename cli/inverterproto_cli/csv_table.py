@@ -1,0 +1,57 @@
+"""Readings as one CSV table.
+
+Which columns a table has is known only when the last reading was seen, so the rows wait in a
+temporary file (in memory while they are few) and the table is written at the end: the quantities
+that occurred, in the order of the vocabulary.
+"""
+
+import csv
+import json
+from tempfile import SpooledTemporaryFile
+from typing import TextIO
+
+from inverterproto.decoding import Decoded
+from inverterproto.quantity import QUANTITIES, template_of
+
+_IN_MEMORY = 8 << 20
+IDENTITY = ("device", "via", "kind", "time", "time_source", "historic")
+"""The columns that every table begins with."""
+
+
+class CsvWriter:
+    """Writes the readings of all that was decoded."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self._rows = SpooledTemporaryFile(max_size=_IN_MEMORY, mode="w+", encoding="utf-8")  # noqa: SIM115 - closed in close()
+        self._keys: set[str] = set()
+
+    def write(self, decoded: Decoded) -> None:
+        """Keep the readings of one item."""
+        for reading in decoded.readings:
+            row = reading.to_json()
+            self._keys.update(reading.values)
+            self._rows.write(json.dumps(row) + "\n")
+
+    def close(self) -> None:
+        """Write the table."""
+        order = {key: index for index, key in enumerate(QUANTITIES)}
+        keys = sorted(self._keys, key=lambda key: (order[template_of(key)], key))
+        table = csv.writer(self.out, lineterminator="\n")
+        table.writerow((*IDENTITY, *keys))
+        self._rows.seek(0)
+        for line in self._rows:
+            row = json.loads(line)
+            cells = [_cell(row[name]) for name in IDENTITY]
+            table.writerow((*cells, *(_cell(row["values"].get(key)) for key in keys)))
+        self._rows.close()
+        self.out.flush()
+
+
+def _cell(value: object) -> object:
+    """Return what stands in a cell; text that a spreadsheet would run as a formula is quoted."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
+        return f"'{value}"
+    return value

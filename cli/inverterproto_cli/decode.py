@@ -1,0 +1,261 @@
+"""`inverterproto decode`: what do these bytes say?
+
+Bytes come from `sources.py` in chunks, go through one `Decoder` for each stream, and what comes
+out goes to a writer (tree, JSON lines, CSV) and to the summary. Data goes to standard output, all
+else to standard error.
+"""
+
+import json
+import sys
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+import click
+
+from inverterproto.decoding import Dates, Decoded, Decoder
+from inverterproto.families import FAMILIES
+from inverterproto_cli.sources import Chunk, Source, SourceError, find_sources, read
+
+MOST_STREAMS = 4096
+"""Streams of a capture that are followed at once; beyond that the one longest silent is ended."""
+MOST_COMPLAINTS = 20
+_PROGRESS_FROM = 4 << 20
+
+
+class Writer(Protocol):
+    """Puts out what was decoded."""
+
+    def write(self, decoded: Decoded) -> None:
+        """Put out one item."""
+
+    def close(self) -> None:
+        """Put out what is left."""
+
+
+class JsonWriter:
+    """Writes one JSON object a line: the contract of `docs/json.md`."""
+
+    def __init__(self, out: TextIO, *, name_sources: bool) -> None:
+        self.out = out
+        self.name_sources = name_sources
+
+    def write(self, decoded: Decoded) -> None:
+        """Write one item."""
+        shown = decoded.to_json()
+        chunk = decoded.origin
+        if isinstance(chunk, Chunk):
+            if self.name_sources:
+                shown["input"] = chunk.source
+            if chunk.connection is not None or decoded.at is not None:
+                shown |= {"at": decoded.at, "connection": chunk.connection}
+            if shown.get("from", ...) is None:
+                shown["from"] = chunk.sender
+        self.out.write(json.dumps(shown, separators=(",", ":")) + "\n")
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.out.flush()
+
+
+class Summary:
+    """Counts what was decoded, and complains of what could not be."""
+
+    def __init__(self, *, quiet: bool, name_sources: bool) -> None:
+        self.quiet = quiet
+        self.name_sources = name_sources
+        self.names: Counter[str] = Counter()
+        self.problems = 0
+        self.runs = 0
+        self.run_bytes = 0
+
+    def add(self, decoded: Decoded) -> None:
+        """Count one item."""
+        if decoded.message is not None:
+            self.names[decoded.message.name] += 1
+            self.problems += len(decoded.message.problems)
+            return
+        self.runs += 1
+        self.run_bytes += len(decoded.item.raw)
+        if self.runs <= MOST_COMPLAINTS and not self.quiet:
+            self._complain(decoded)
+
+    def _complain(self, decoded: Decoded) -> None:
+        item = decoded.item
+        chunk = decoded.origin
+        where = f"{chunk.source}: " if self.name_sources and isinstance(chunk, Chunk) else ""
+        reason = str(getattr(item, "detail", ""))
+        click.echo(
+            f"{where}no frame in the {len(item.raw)} bytes at {item.offset}: {reason}", err=True
+        )
+
+    @property
+    def frames(self) -> int:
+        """How many frames there were."""
+        return sum(self.names.values())
+
+    def close(self) -> None:
+        """Say it all on standard error."""
+        if self.quiet:
+            return
+        if self.runs > MOST_COMPLAINTS:
+            click.echo(f"… and {self.runs - MOST_COMPLAINTS} more that are no frame", err=True)
+        kinds = ", ".join(f"{count} {name}" for name, count in self.names.most_common())
+        parts = [f"{_count(self.frames, 'frame')}: {kinds}" if kinds else "no frame found"]
+        if self.runs:
+            parts.append(f"{_count(self.run_bytes, 'byte')} in {_count(self.runs, 'run')} no frame")
+        if self.problems:
+            parts.append(_count(self.problems, "problem"))
+        if unknown := self.names["unknown"]:
+            parts.append(f"{_count(unknown, 'message')} of unknown type")
+        click.echo("; ".join(parts), err=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+class _Streams:
+    """A decoder for each stream, all on one `Dates`."""
+
+    def __init__(self, family: str | None, clock_offset: float | None, confidence: str) -> None:
+        self.families = None if family is None else [FAMILIES[family]]
+        self.dates = Dates(clock_offset)
+        self.confidence = confidence
+        self._decoders: OrderedDict[tuple[str, str | None, str | None], Decoder] = OrderedDict()
+
+    def feed(self, chunk: Chunk) -> Iterator[Decoded]:
+        """Decode a chunk."""
+        decoder = self._decoders.get(chunk.stream)
+        if decoder is None:
+            origin = chunk._replace(data=b"", at=None)
+            decoder = Decoder(
+                self.families, dates=self.dates, confidence=self.confidence, origin=origin
+            )
+            self._decoders[chunk.stream] = decoder
+            if len(self._decoders) > MOST_STREAMS:
+                _, oldest = self._decoders.popitem(last=False)
+                yield from oldest.flush()
+        self._decoders.move_to_end(chunk.stream)
+        yield from decoder.feed(chunk.data, chunk.at)
+
+    def finish(self) -> Iterator[Decoded]:
+        """End all streams."""
+        for decoder in self._decoders.values():
+            yield from decoder.flush()
+        self._decoders.clear()
+        yield from self.dates.finish()
+
+
+@contextmanager
+def _progress(sources: list[Source]) -> Iterator[Callable[[int], object]]:
+    """Show how far reading is, on a terminal, for input that takes long."""
+    size = sum(source.size or 0 for source in sources)
+    if size < _PROGRESS_FROM or not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda _read: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("decoding", total=size)
+        yield lambda count: bar.advance(task, count)
+
+
+def _writer(form: str, *, byte_map: bool, name_sources: bool) -> Writer:
+    if form == "json":
+        return JsonWriter(sys.stdout, name_sources=name_sources)
+    if form == "csv":
+        from inverterproto_cli.csv_table import CsvWriter
+
+        return CsvWriter(sys.stdout)
+    from inverterproto_cli.show import writer_for
+
+    return writer_for(byte_map=byte_map)
+
+
+@click.command("decode")
+@click.argument("inputs", nargs=-1, metavar="[FILE|-|HEX]...")
+@click.option("--json", "form", flag_value="json", help="One JSON object a line.")
+@click.option("--csv", "form", flag_value="csv", help="The readings as a CSV table.")
+@click.option("--raw", is_flag=True, help="Show every byte with the field it belongs to.")
+@click.option(
+    "--family",
+    type=click.Choice(["deye", "alphaess"]),
+    envvar="INVERTERPROTO_FAMILY",
+    help="Look for frames of this family only.  [default: both]",
+)
+@click.option(
+    "--confidence",
+    type=click.Choice(["A", "B", "C"], case_sensitive=False),
+    default="B",
+    show_default=True,
+    envvar="INVERTERPROTO_CONFIDENCE",
+    help="Least confidence of fields that become readings: A sure, B one source, C a guess.",
+)
+@click.option(
+    "--clock-offset",
+    type=float,
+    envvar="INVERTERPROTO_CLOCK_OFFSET",
+    metavar="SECONDS",
+    help="An AlphaESS battery's clock minus UTC: its readings then have a time.",
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 on any problem or unframed byte.")
+@click.option("-q", "--quiet", is_flag=True, help="No complaints and no summary.")
+def command(
+    inputs: tuple[str, ...],
+    form: str | None,
+    raw: bool,  # noqa: FBT001 - click's way to hand over an option
+    family: str | None,
+    confidence: str,
+    clock_offset: float | None,
+    strict: bool,  # noqa: FBT001
+    quiet: bool,  # noqa: FBT001
+) -> None:
+    """Show what bytes of an inverter, logger or battery say.
+
+    Takes files or standard input (binary, hex with any separators, or a capture in JSON lines)
+    and hex on the command line. Several frames may follow one another, of either protocol, with
+    anything between them.
+
+    \b
+    inverterproto decode dump.hex
+    inverterproto decode a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15
+    inverterproto decode --json capture.jsonl | jq .readings
+    """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
+    if not inputs and sys.stdin.isatty():
+        raise click.UsageError("Give a file, '-' for standard input, or hex (see --help).")
+    try:
+        sources = find_sources(inputs)
+    except SourceError as error:
+        raise click.ClickException(str(error)) from error
+    name_sources = len(sources) > 1
+    writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
+    summary = Summary(quiet=quiet, name_sources=name_sources)
+    failed = _run(sources, _Streams(family, clock_offset, confidence.upper()), writer, summary)
+    summary.close()
+    if failed or not summary.frames or (strict and (summary.problems or summary.runs)):
+        sys.exit(1)
+
+
+def _run(sources: list[Source], streams: _Streams, writer: Writer, summary: Summary) -> bool:
+    """Decode all sources; return whether one of them could not be read."""
+
+    def put(items: Iterator[Decoded]) -> None:
+        for decoded in items:
+            writer.write(decoded)
+            summary.add(decoded)
+
+    failed = False
+    with _progress(sources) as advance:
+        for source in sources:
+            try:
+                for chunk in read(source, advance):
+                    put(streams.feed(chunk))
+            except SourceError as error:
+                click.echo(f"Error: {error}", err=True)
+                failed = True
+        put(streams.finish())
+    writer.close()
+    return failed

@@ -1,0 +1,109 @@
+"""The `inverterproto` command group.
+
+Commands are imported when they are called, so that `--help` and every small command start fast;
+what `--help` says of each stands here.
+
+Options come from flags, then from `INVERTERPROTO_*` in the environment, then from a TOML file
+(`--config`, else `$XDG_CONFIG_HOME/inverterproto/config.toml`) with one table a command, then from
+defaults.
+"""
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "decode": "Show what bytes of an inverter, logger or battery say.",
+}
+"""Every command with its line in `--help`; `fake-server` lives in `fake_server.py`."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"inverterproto_cli.{name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the commands' lines without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's callback
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"inverterproto {version('inverterproto')}")
+        ctx.exit()
+
+
+def default_config() -> Path:
+    """Return where the configuration file is looked for."""
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(home) / "inverterproto" / "config.toml"
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Return the file's tables with their keys spelled as click spells parameters."""
+    import tomllib
+
+    try:
+        tables = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.ClickException(f"configuration {path}: {error}") from error
+    defaults: dict[str, Any] = {}
+    for name, table in tables.items():
+        if name not in COMMANDS or not isinstance(table, dict):
+            raise click.UsageError(f"configuration {path}: no command called {name!r}")
+        defaults[name] = {key.replace("-", "_"): value for key, value in table.items()}
+    return defaults
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="INVERTERPROTO_CONFIG",
+    help="Read options from this TOML file, one table a command.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+@click.pass_context
+def group(ctx: click.Context, config: Path | None) -> None:
+    """Own the data of your solar inverter or home battery.
+
+    Speaks Deye/Solarman V5 (loggers on TCP 10000) and AlphaESS (batteries on TCP 7777).
+    """
+    path = config or default_config()
+    if config is not None or path.exists():
+        ctx.default_map = _read_config(path)
+
+
+def main() -> None:
+    """Run the command line; a closed pipe and Ctrl-C are no errors to speak of."""
+    try:
+        group(prog_name="inverterproto", standalone_mode=True)
+    except BrokenPipeError:
+        # Python would complain once more when it flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

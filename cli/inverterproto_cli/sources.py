@@ -1,0 +1,177 @@
+"""What a command decodes: files, standard input, hex on the command line; chunk by chunk.
+
+A source's form is told by its first bytes: what holds bytes that are no text is binary; a `{` at
+the beginning means a capture (JSON lines, see `docs/json.md`); all else is hex text. Nothing is
+read whole, so that the size of a file does not matter.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from inverterproto.errors import ProtocolError
+from inverterproto.hexdump import HexReader, is_hex
+
+CHUNK = 1 << 18
+_TEXT = frozenset(b"\t\n\r\f" + bytes(range(0x20, 0x7F)))
+_LONGEST_LINE = 1 << 24
+
+
+class SourceError(Exception):
+    """A source that cannot be read; the message is for people."""
+
+
+class Chunk(NamedTuple):
+    """Some bytes of one stream.
+
+    Attributes:
+        source: the name of the file, `-`, or `hex`.
+        data: the bytes.
+        at: their arrival in unix seconds, where a capture tells it.
+        connection: the connection, where a capture tells it.
+        sender: `"device"` or `"cloud"`, where a capture tells it.
+    """
+
+    source: str
+    data: bytes
+    at: float | None = None
+    connection: str | None = None
+    sender: str | None = None
+
+    @property
+    def stream(self) -> tuple[str, str | None, str | None]:
+        """What the bytes belong to: offsets count in each stream of its own."""
+        return self.source, self.connection, self.sender
+
+
+class Source(NamedTuple):
+    """Something to decode.
+
+    Attributes:
+        name: for messages.
+        open: opens it for reading.
+        size: in bytes, or None where it is not known.
+    """
+
+    name: str
+    open: Callable[[], BinaryIO]
+    size: int | None = None
+
+
+def find_sources(arguments: tuple[str, ...]) -> list[Source]:
+    """Return what the arguments name: files, `-`, or hex (neighbours are one piece of hex).
+
+    Raises:
+        SourceError: an argument is neither a file nor hex.
+    """
+    sources: list[Source] = []
+    words: list[str] = []
+    for argument in arguments or ("-",):
+        path = Path(argument)
+        if argument == "-":
+            sources.append(Source("-", lambda: sys.stdin.buffer))
+        elif path.is_file() or path.is_fifo() or path.is_char_device():
+            size = path.stat().st_size if path.is_file() else None
+            sources.append(Source(argument, lambda path=path: path.open("rb"), size))  # type: ignore[misc]
+        elif path.is_dir():
+            raise SourceError(f"{argument}: is a folder; name the files in it")
+        elif is_hex(argument):
+            words.append(argument)
+        else:
+            raise SourceError(f"{argument}: no such file, and no hex either")
+    if words:
+        sources.append(_hex_source(" ".join(words)))
+    return sources
+
+
+def _hex_source(text: str) -> Source:
+    import io
+
+    return Source("hex", lambda: io.BytesIO(text.encode()), len(text))
+
+
+def read(source: Source, progress: Callable[[int], object] = lambda _read: None) -> Iterator[Chunk]:
+    """Yield the bytes of a source.
+
+    Args:
+        source: what to read.
+        progress: is told how many bytes of the source have been read, chunk by chunk.
+
+    Raises:
+        SourceError: it cannot be read, or is not what its beginning promised.
+    """
+    try:
+        with source.open() as file:
+            yield from _read_form(source.name, _chunks(file, progress))
+    except OSError as error:
+        raise SourceError(f"{source.name}: {error.strerror or error}") from error
+
+
+def _chunks(file: BinaryIO, progress: Callable[[int], object]) -> Iterator[bytes]:
+    # read1 gives what a pipe has now, so that a live stream is shown as it comes.
+    take = getattr(file, "read1", file.read)
+    while chunk := take(CHUNK):
+        progress(len(chunk))
+        yield chunk
+
+
+def _read_form(name: str, chunks: Iterator[bytes]) -> Iterator[Chunk]:
+    first = next(chunks, b"")
+    if not first:
+        raise SourceError(f"{name}: is empty")
+    if not _TEXT.issuperset(first[:4096]):
+        yield Chunk(name, first)
+        for chunk in chunks:
+            yield Chunk(name, chunk)
+    elif first.lstrip()[:1] == b"{":
+        yield from _read_capture(name, first, chunks)
+    else:
+        yield from _read_hex(name, first, chunks)
+
+
+def _read_hex(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[Chunk]:
+    reader = HexReader()
+    try:
+        yield Chunk(name, reader.feed(first.decode("latin-1")))
+        for chunk in chunks:
+            yield Chunk(name, reader.feed(chunk.decode("latin-1")))
+        yield Chunk(name, reader.finish())
+    except ProtocolError as error:
+        raise SourceError(f"{name}: {error}") from error
+
+
+def _lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    held = first
+    while True:
+        *lines, held = held.split(b"\n")
+        yield from lines
+        if len(held) > _LONGEST_LINE:
+            raise SourceError(f"a line of more than {_LONGEST_LINE} bytes")
+        chunk = next(chunks, b"")
+        if not chunk:
+            yield held
+            return
+        held += chunk
+
+
+def _read_capture(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[Chunk]:
+    for number, line in enumerate(_lines(first, chunks), 1):
+        if line.strip():
+            yield _capture_chunk(name, number, line)
+
+
+def _capture_chunk(name: str, number: int, line: bytes) -> Chunk:
+    where = f"{name}: line {number}"
+    try:
+        entry: Any = json.loads(line)
+        data = bytes.fromhex(entry["data"])
+        at = None if entry.get("at") is None else float(entry["at"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise SourceError(f"{where}: no line of a capture: {reason}") from error
+    connection, sender = entry.get("connection"), entry.get("from")
+    return Chunk(
+        name, data, at, None if connection is None else str(connection), sender and str(sender)
+    )

@@ -1,0 +1,141 @@
+"""The vocabulary: each measured thing once, with sign, unit and what is physically possible."""
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inverterproto.quantity import (
+    QUANTITIES,
+    check_ranges,
+    lookup,
+    publishable,
+    template_of,
+    total,
+)
+
+INSTANCES = [
+    key.replace("{n}", number).replace("{phase}", phase)
+    for key in QUANTITIES
+    for number, phase in (("1", "l1"), ("9", "l2"), ("16", "l3"))
+]
+
+
+@pytest.mark.parametrize("key", INSTANCES)
+def test_every_instance_of_a_key_is_found_again(key: str) -> None:
+    found = lookup(key)
+    assert found.key == key
+    assert found == QUANTITIES[template_of(key)]._replace(key=key)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "power", "pv_voltage", "pv0_voltage", "pv100_voltage", "grid_voltage_l4", "pvX_power"]
+)
+def test_what_the_vocabulary_does_not_have_is_no_key(key: str) -> None:
+    with pytest.raises(KeyError):
+        lookup(key)
+
+
+@pytest.mark.parametrize("key", QUANTITIES)
+def test_a_key_is_fit_for_columns_and_topics(key: str) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", key.replace("{n}", "1").replace("{phase}", "l1"))
+
+
+@pytest.mark.parametrize("key", QUANTITIES)
+def test_home_assistant_takes_the_classes_with_the_unit(key: str) -> None:
+    quantity = QUANTITIES[key]
+    units = {
+        "power": "W",
+        "apparent_power": "VA",
+        "reactive_power": "var",
+        "energy": "kWh",
+        "voltage": "V",
+        "current": "A",
+        "frequency": "Hz",
+        "battery": "%",
+        "temperature": "°C",
+        "duration": "h",
+        None: quantity.unit if quantity.unit in (None, "%") else "a class for it",
+    }
+    assert quantity.unit == units[quantity.device_class]
+    rising = quantity.device_class in ("energy", "duration")
+    assert (quantity.state_class == "total_increasing") is rising
+    assert quantity.meaning
+
+
+def test_what_describes_the_device_is_diagnostic() -> None:
+    diagnostic = {key for key, entry in QUANTITIES.items() if entry.diagnostic}
+    assert diagnostic == {"rated_power", "signal_strength"}
+
+
+@pytest.mark.parametrize("key", ["grid_power", "battery_power", "battery_current", "grid_power_l1"])
+def test_what_has_two_directions_may_be_negative_and_says_which_is_which(key: str) -> None:
+    entry = lookup(key)
+    assert entry.in_range(-1)
+    assert re.search(r"\+ (import|discharge), − (export|charge)", entry.meaning)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fine"),
+    [
+        ("state_of_charge", 100, True),
+        ("state_of_charge", 101, False),
+        ("state_of_charge", -1, False),
+        ("radiator_temperature", 150.0, True),
+        ("radiator_temperature", 150.01, False),
+        ("grid_frequency", math.nan, False),
+        ("grid_frequency", math.inf, False),
+        ("grid_voltage_l1", -0.1, False),
+        ("energy_today", 10_001.0, False),
+        ("energy_total", 10_001.0, True),
+        ("status", "anything", True),
+        ("status", -1, True),
+        ("alarm", 2**64, True),
+    ],
+)
+def test_only_what_is_physically_possible_is_in_range(
+    key: str, value: float | str, fine: bool
+) -> None:
+    assert lookup(key).in_range(value) is fine
+
+
+def test_what_is_impossible_is_taken_out_and_said_with_its_unit() -> None:
+    values: dict[str, int | float | str] = {
+        "active_power": 4,
+        "radiator_temperature": 655.35,
+        "state_of_charge": 255,
+        "status": "normal",
+    }
+    assert check_ranges(values) == [
+        "radiator_temperature: 655.35 °C is outside -60 to 150",
+        "state_of_charge: 255 % is outside 0 to 100",
+    ]
+    assert values == {"active_power": 4, "status": "normal"}
+
+
+@pytest.mark.parametrize(
+    ("least", "published"), [("A", {"A"}), ("B", {"A", "B"}), ("C", {"A", "B", "C"})]
+)
+def test_what_is_less_sure_than_asked_for_is_not_published(least: str, published: set[str]) -> None:
+    assert {one for one in "ABC" if publishable(one, least)} == published
+
+
+def test_a_sum_is_rounded_where_floating_point_is_not_decimal() -> None:
+    assert total({"a": 0.1, "b": 0.2}, ("a", "b")) == 0.3
+
+
+@pytest.mark.parametrize("values", [{}, {"a": 1}, {"a": 1, "b": "text"}])
+def test_a_sum_with_a_part_missing_is_no_sum(values: dict[str, int | float | str]) -> None:
+    assert total(values, ("a", "b")) is None
+
+
+@given(st.lists(st.integers(0, 10**9)))
+def test_a_sum_is_that_of_its_parts(parts: list[int]) -> None:
+    values: dict[str, int | float | str] = {
+        str(place): part / 100 for place, part in enumerate(parts)
+    }
+    sum_ = total(values, values)
+    assert sum_ is not None
+    assert math.isclose(sum_, sum(parts) / 100, rel_tol=1e-9, abs_tol=1e-4)
