@@ -6,19 +6,25 @@ where it stands, because leaving out a character in the middle of a frame would 
 follows.
 """
 
-import re
-
 from inverterproto.errors import ProtocolError
 
-_PREFIX = re.compile(r"(?:0|\\)[xX](?=[0-9A-Fa-f])")
-_SEPARATORS = re.compile(r"[\s,;:\-_|]+")
-_NO_DIGIT = re.compile(r"[^0-9A-Fa-f]")
-_HEX_TEXT = re.compile(r"(?:(?:0|\\)[xX]|[0-9A-Fa-f\s,;:\-_|])*\Z")
+_SEPARATORS = " \t\n\r\f\v,;:-_|"
+_DROP_SEPARATORS = dict.fromkeys(map(ord, _SEPARATORS))
+_DIGITS = frozenset("0123456789abcdefABCDEF")
+_HEX_LETTERS = _DIGITS | frozenset(_SEPARATORS)
+
+
+def _drop_prefixes(text: str, by: str) -> str:
+    """Take out 0x and \\x prefixes: neither can stand inside a number, as x is no digit."""
+    for prefix in ("0x", "0X", "\\x", "\\X"):
+        text = text.replace(prefix, by)
+    return text
 
 
 def is_hex(text: str) -> bool:
     """Return whether a text holds nothing but hex digits, separators and prefixes."""
-    return _HEX_TEXT.match(text) is not None and any(letter.isalnum() for letter in text)
+    letters = frozenset(_drop_prefixes(text, ""))
+    return letters <= _HEX_LETTERS and not letters.isdisjoint(_DIGITS)
 
 
 class HexReader:
@@ -57,26 +63,31 @@ class HexReader:
         return last
 
     def _read(self, text: str) -> bytes:
-        digits = self._digit + _SEPARATORS.sub("", _PREFIX.sub(" ", text))
-        if _NO_DIGIT.search(digits):
-            self._complain(text)
+        digits = self._digit + _drop_prefixes(text, "").translate(_DROP_SEPARATORS)
         even = len(digits) & ~1
-        self._digit = digits[even:]
+        try:
+            # fromhex would take white space too, but there is none left.
+            data = bytes.fromhex(digits[:even])
+            self._digit = digits[even:]
+            if self._digit and self._digit not in _DIGITS:
+                raise ValueError
+        except ValueError:
+            raise self._misfit(text) from None
         self._count(text)
-        return bytes.fromhex(digits[:even])
+        return data
 
     def _count(self, text: str) -> None:
         lines = text.count("\n")
         self._line += lines
         self._column = len(text) - text.rfind("\n") if lines else self._column + len(text)
 
-    def _complain(self, text: str) -> None:
-        blanked = _PREFIX.sub("  ", text)
-        bad = re.search(r"[^0-9A-Fa-f\s,;:\-_|]", blanked)
-        assert bad is not None  # noqa: S101 - something is no digit
-        self._count(text[: bad.start()])
-        raise ProtocolError(
+    def _misfit(self, text: str) -> ProtocolError:
+        """Return the error for the first letter that is no digit."""
+        blanked = _drop_prefixes(text, "  ")
+        at = next(at for at, letter in enumerate(blanked) if letter not in _HEX_LETTERS)
+        self._count(text[:at])
+        return ProtocolError(
             f"no hex digit at line {self._line}, column {self._column}",
             expected="hex digits and separators",
-            found=repr(text[bad.start()]),
+            found=repr(text[at]),
         )

@@ -31,7 +31,8 @@ def test_every_instance_of_a_key_is_found_again(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "power", "pv_voltage", "pv0_voltage", "pv100_voltage", "grid_voltage_l4", "pvX_power"]
+    "key",
+    ["", "power", "pv_voltage", "pv0_voltage", "pv100_voltage", "grid_voltage_l4", "pvX_power"],
 )
 def test_what_the_vocabulary_does_not_have_is_no_key(key: str) -> None:
     with pytest.raises(KeyError):
@@ -78,27 +79,35 @@ def test_what_has_two_directions_may_be_negative_and_says_which_is_which(key: st
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "fine"),
+    ("key", "value"),
     [
-        ("state_of_charge", 100, True),
-        ("state_of_charge", 101, False),
-        ("state_of_charge", -1, False),
-        ("radiator_temperature", 150.0, True),
-        ("radiator_temperature", 150.01, False),
-        ("grid_frequency", math.nan, False),
-        ("grid_frequency", math.inf, False),
-        ("grid_voltage_l1", -0.1, False),
-        ("energy_today", 10_001.0, False),
-        ("energy_total", 10_001.0, True),
-        ("status", "anything", True),
-        ("status", -1, True),
-        ("alarm", 2**64, True),
+        ("state_of_charge", 0),
+        ("state_of_charge", 100),
+        ("radiator_temperature", 150.0),
+        ("energy_total", 10_001.0),
+        ("status", "anything"),
+        ("status", -1),
+        ("alarm", 2**64),
     ],
 )
-def test_only_what_is_physically_possible_is_in_range(
-    key: str, value: float | str, fine: bool
-) -> None:
-    assert lookup(key).in_range(value) is fine
+def test_what_is_physically_possible_is_in_range(key: str, value: float | str) -> None:
+    assert lookup(key).in_range(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("state_of_charge", 101),
+        ("state_of_charge", -1),
+        ("radiator_temperature", 150.01),
+        ("grid_frequency", math.nan),
+        ("grid_frequency", math.inf),
+        ("grid_voltage_l1", -0.1),
+        ("energy_today", 10_001.0),
+    ],
+)
+def test_what_is_physically_impossible_is_not_in_range(key: str, value: float) -> None:
+    assert not lookup(key).in_range(value)
 
 
 def test_what_is_impossible_is_taken_out_and_said_with_its_unit() -> None:

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from inverterproto.reading import Dated, Reading, Record, TimeSource, utc_text
 
-RECORD = Record("deye", "2301234567", None, False, {"active_power": 4}, "data", "2712345678")
+RECORD = Record(
+    family="deye",
+    device="2301234567",
+    stamp=None,
+    historic=False,
+    values={"active_power": 4},
+    kind="data",
+    via="2712345678",
+)
 
 
 def test_a_record_becomes_a_reading_by_its_date() -> None:

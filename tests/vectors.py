@@ -5,7 +5,7 @@ from pathlib import Path
 
 from inverterproto.deye.frame import Frame
 
-FIXTURES = Path("/tmp/fx")
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 # What makers' loggers were seen to send that is no frame.
 AT_TEXT = b"AT+YZCMPVER=MW3_16U_5406_2.27\r\n\n"  # source: P's test server

@@ -36,7 +36,8 @@ class CsvWriter:
     def close(self) -> None:
         """Write the table."""
         order = {key: index for index, key in enumerate(QUANTITIES)}
-        keys = sorted(self._keys, key=lambda key: (order[template_of(key)], key))
+        # cell2 before cell10: of keys of one kind the shorter comes first
+        keys = sorted(self._keys, key=lambda key: (order[template_of(key)], len(key), key))
         table = csv.writer(self.out, lineterminator="\n")
         table.writerow((*IDENTITY, *keys))
         self._rows.seek(0)

@@ -5,7 +5,6 @@ out goes to a writer (tree, JSON lines, CSV) and to the summary. Data goes to st
 else to standard error.
 """
 
-import json
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
@@ -38,8 +37,11 @@ class JsonWriter:
     """Writes one JSON object a line: the contract of `docs/json.md`."""
 
     def __init__(self, out: TextIO, *, name_sources: bool) -> None:
+        import json
+
         self.out = out
         self.name_sources = name_sources
+        self._encode = json.JSONEncoder(separators=(",", ":")).encode
 
     def write(self, decoded: Decoded) -> None:
         """Write one item."""
@@ -52,7 +54,7 @@ class JsonWriter:
                 shown |= {"at": decoded.at, "connection": chunk.connection}
             if shown.get("from", ...) is None:
                 shown["from"] = chunk.sender
-        self.out.write(json.dumps(shown, separators=(",", ":")) + "\n")
+        self.out.write(self._encode(shown) + "\n")
 
     def close(self) -> None:
         """Write what is left."""

@@ -7,13 +7,15 @@ from a device is never printed as it is: control characters would reach the term
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from inverterproto.decoding import Decoded, plain
 from inverterproto.families import Family, Message
-from inverterproto.layout import Row
 from inverterproto.quantity import lookup
 from inverterproto.reading import Reading
+
+if TYPE_CHECKING:
+    from inverterproto.layout import Row
 
 Piece = tuple[str, str]
 """Text and the name of its style."""
@@ -91,7 +93,7 @@ def _frame_lines(message: Message, raw: bytes, *, byte_map: bool) -> Iterator[Li
         yield from _row_lines(row, min(width, 40))
 
 
-def _row_lines(row: Row, width: int) -> Iterator[Line]:
+def _row_lines(row: "Row", width: int) -> Iterator[Line]:
     field = row.field
     pieces = [
         (f"{row.offset:5} ", "dim"),
@@ -112,7 +114,7 @@ def _row_lines(row: Row, width: int) -> Iterator[Line]:
     yield Line(1, pieces)
 
 
-def _row_value(row: Row) -> str:
+def _row_value(row: "Row") -> str:
     """Return a row's value as text, with its unit, or what it means that there is none."""
     field, value = row.field, row.value
     if isinstance(value, bytes):
@@ -151,7 +153,7 @@ def _reading_lines(reading: Reading) -> Iterator[Line]:
         )
 
 
-def _map_lines(rows: list[Row], raw: bytes) -> Iterator[Line]:
+def _map_lines(rows: "list[Row]", raw: bytes) -> Iterator[Line]:
     """Yield a dump in which each byte shows its field; bytes of unknown meaning bear a `?`."""
     styles = ["dim"] * len(raw)
     known = [True] * len(raw)

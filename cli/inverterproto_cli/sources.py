@@ -5,10 +5,10 @@ the beginning means a capture (JSON lines, see `docs/json.md`); all else is hex 
 read whole, so that the size of a file does not matter.
 """
 
-import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from inverterproto.errors import ProtocolError
@@ -69,14 +69,10 @@ def find_sources(arguments: tuple[str, ...]) -> list[Source]:
     sources: list[Source] = []
     words: list[str] = []
     for argument in arguments or ("-",):
-        path = Path(argument)
         if argument == "-":
             sources.append(Source("-", lambda: sys.stdin.buffer))
-        elif path.is_file() or path.is_fifo() or path.is_char_device():
-            size = path.stat().st_size if path.is_file() else None
-            sources.append(Source(argument, lambda path=path: path.open("rb"), size))  # type: ignore[misc]
-        elif path.is_dir():
-            raise SourceError(f"{argument}: is a folder; name the files in it")
+        elif os.path.exists(argument):
+            sources.append(_file_source(argument))
         elif is_hex(argument):
             words.append(argument)
         else:
@@ -84,6 +80,14 @@ def find_sources(arguments: tuple[str, ...]) -> list[Source]:
     if words:
         sources.append(_hex_source(" ".join(words)))
     return sources
+
+
+def _file_source(path: str) -> Source:
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise SourceError(f"{path}: is a folder; name the files in it")
+    size = status.st_size if stat.S_ISREG(status.st_mode) else None
+    return Source(path, lambda: open(path, "rb"), size)
 
 
 def _hex_source(text: str) -> Source:
@@ -163,6 +167,8 @@ def _read_capture(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[
 
 
 def _capture_chunk(name: str, number: int, line: bytes) -> Chunk:
+    import json
+
     where = f"{name}: line {number}"
     try:
         entry: Any = json.loads(line)

@@ -80,7 +80,7 @@ def _gap(a: int, b: int) -> int:
     return min((a - b) & _U32, (b - a) & _U32)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Boot:
     """What is known of the offset between one power-on and the next."""
 
@@ -111,7 +111,7 @@ class _Boot:
         return True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Record:
     """A record that asks for its date."""
 

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from inverterproto.checksum import sum8
-from inverterproto.deye.modbus import match_rtu
 from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
-from inverterproto.foreign import split_runs
 from inverterproto.stream import Fault, Reason
 
 START = 0xA5
@@ -218,6 +216,9 @@ class V5Framing:
 
     def split(self, run: bytes) -> list[tuple[int, Reason]]:
         """Tell modem text, bare Modbus RTU and TLS from junk (sources: P, H, T)."""
+        from inverterproto.deye.modbus import match_rtu
+        from inverterproto.foreign import split_runs
+
         return split_runs(run, match_rtu)
 
     def parse(self, raw: bytes, *, verify: bool = True) -> Frame:

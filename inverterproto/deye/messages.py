@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from inverterproto.deye import modbus, payloads
+from inverterproto.deye import payloads
 from inverterproto.deye.dating import LoggerDating, Stamp
 from inverterproto.deye.frame import PAYLOAD_AT, Frame
 from inverterproto.deye.layouts import layout_of
@@ -106,19 +106,17 @@ class Body(NamedTuple):
 
     Attributes:
         key: its name in `fields`.
-        parse: bytes → value; raises ProtocolError where it does not fit.
+        parse: bytes → value, and lines about what is odd; raises ProtocolError for a misfit.
         build: value → bytes.
-        problems: lines about a value that could be read but is odd.
     """
 
     key: str
-    parse: Callable[[bytes], Any]
+    parse: Callable[[bytes], tuple[Any, tuple[str, ...]]]
     build: Callable[[Any], bytes]
-    problems: Callable[[Any], tuple[str, ...]] = lambda _value: ()
 
 
-def _parse_text(body: bytes) -> str:
-    return body.decode("latin-1")
+def _parse_text(body: bytes) -> tuple[str, tuple[str, ...]]:
+    return body.decode("latin-1"), ()
 
 
 def _build_text(text: str) -> bytes:
@@ -133,7 +131,7 @@ def _build_text(text: str) -> bytes:
 _POWER_PREFIX = bytes.fromhex("010106010001")
 
 
-def _parse_power(body: bytes) -> float:
+def _parse_power(body: bytes) -> tuple[Any, tuple[str, ...]]:
     if len(body) != len(_POWER_PREFIX) + 2 or not body.startswith(_POWER_PREFIX):
         raise ProtocolError(
             "not the known command of the third kind",
@@ -141,26 +139,44 @@ def _parse_power(body: bytes) -> float:
             expected=f"{_POWER_PREFIX.hex(' ')} and 2 bytes",
             found=body.hex(" "),
         )
-    return int.from_bytes(body[-2:], "big") / 10
+    return payloads.OUTPUT_POWER_LIMIT.to_value(int.from_bytes(body[-2:], "big")), ()
 
 
 def _build_power(watts: float) -> bytes:
-    field = payloads.OUTPUT_POWER_LIMIT
-    return _POWER_PREFIX + field.to_bytes(watts)
+    return _POWER_PREFIX + payloads.OUTPUT_POWER_LIMIT.to_bytes(watts)
+
+
+def _parse_modbus(name: str) -> Callable[[bytes], tuple[Any, tuple[str, ...]]]:
+    """Return the function that reads a Modbus body by `modbus.parse_request` or `parse_reply`."""
+
+    def parse(body: bytes) -> tuple[Any, tuple[str, ...]]:
+        from inverterproto.deye import modbus
+
+        message = getattr(modbus, name)(body)
+        return modbus.to_fields(message), modbus.problems(message)
+
+    return parse
+
+
+def _build_modbus(name: str) -> Callable[[Any], bytes]:
+    """Return the function that writes a Modbus body by one of modbus's `…_from_fields`."""
+
+    def build(view: Any) -> bytes:  # noqa: ANN401 - what a user gives
+        from inverterproto.deye import modbus
+
+        if not isinstance(view, Mapping):
+            raise FieldError("modbus", "not an object", expected="an object", found=repr(view))
+        body: bytes = getattr(modbus, name)(view).build()
+        return body
+
+    return build
 
 
 _TEXT = Body("at", _parse_text, _build_text)
 _MODBUS_REQUEST = Body(
-    "modbus",
-    lambda body: modbus.to_fields(modbus.parse_request(body)),
-    lambda view: modbus.request_from_fields(view).build(),
+    "modbus", _parse_modbus("parse_request"), _build_modbus("request_from_fields")
 )
-_MODBUS_REPLY = Body(
-    "modbus",
-    lambda body: modbus.to_fields(modbus.parse_reply(body)),
-    lambda view: modbus.reply_from_fields(view).build(),
-    lambda view: modbus.problems(modbus.reply_from_fields(view)),
-)
+_MODBUS_REPLY = Body("modbus", _parse_modbus("parse_reply"), _build_modbus("reply_from_fields"))
 _POWER = Body("output_power_limit", _parse_power, _build_power)
 
 BODIES: dict[int, dict[int, Body]] = {
@@ -238,16 +254,15 @@ class Message:
         fields: Fields = self.layout.parse(payload[:start])
         body = bodies.get(payload[0])
         raw = payload[start:]
-        try:
-            value = None if body is None else body.parse(raw)
-        except ProtocolError as error:
-            fields[f"unknown_{start}"] = raw
-            return fields, (f"body of the command: {error.moved(start)}",)
         if body is None:
             fields[f"unknown_{start}"] = raw
             return fields, (f"frame type {payload[0]:#04x} is not known in a {self.name}",)
-        fields[body.key] = value
-        return fields, body.problems(value)
+        try:
+            fields[body.key], problems = body.parse(raw)
+        except ProtocolError as error:
+            fields[f"unknown_{start}"] = raw
+            problems = (f"body of the command: {error.moved(start)}",)
+        return fields, problems
 
     def rows(self, raw: bytes) -> Iterator[Row]:
         """Yield every field of the frame whose bytes are `raw`, envelope and all, in order."""
@@ -345,7 +360,7 @@ def build_payload(message_type: int, fields: Mapping[str, Any], onto: bytes | No
 def _build_body(kind: Body, value: object, old: bytes) -> bytes:
     """Return the body for a value; the old one if it says just that."""
     try:
-        if old and kind.parse(old) == value:
+        if old and kind.parse(old)[0] == value:
             return old
     except ProtocolError:
         pass  # the old body said nothing: it is replaced
