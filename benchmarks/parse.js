@@ -22,11 +22,11 @@ function text(buf, start, end) {
     while (end > start && (buf[end - 1] === 0 || buf[end - 1] === 32)) {
         end--;
     }
-    const decoded = buf.utf8Slice(start, end);
-    return decoded.includes("\ufffd") ? buf.latin1Slice(start, end) : decoded;
+    const decoded = buf.toString("utf8", start, end);
+    return decoded.includes("\ufffd") ? buf.toString("latin1", start, end) : decoded;
 }
 
-const two = (number) => (number < 10 ? `0${number}` : `${number}`);
+const two = (number) => String(number).padStart(2, "0");
 
 function clock(buf, at) {
     const year = 2000 + buf[at];

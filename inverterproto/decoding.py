@@ -137,13 +137,19 @@ class Decoded:
         return shown
 
 
+_PLAIN = frozenset((int, float, str, bool, type(None)))
+
+
 def plain(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
     """Return a field's value as JSON can hold it: bytes become hex."""
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
+    kind = type(value)
+    if kind is bytes:
+        return value.hex()
+    if kind is dict:
+        return {key: part if type(part) in _PLAIN else plain(part) for key, part in value.items()}
+    if kind is list or kind is tuple:
         return [plain(part) for part in value]
-    return value.hex() if isinstance(value, bytes) else value
+    return value
 
 
 class Dates:

@@ -15,7 +15,7 @@ _HEX_LETTERS = _DIGITS | frozenset(_SEPARATORS)
 
 
 def _drop_prefixes(text: str, by: str) -> str:
-    """Take out 0x and \\x prefixes: neither can stand inside a number, as x is no digit."""
+    """Take out the prefixes: they cannot stand inside a number, as x is no digit."""
     for prefix in ("0x", "0X", "\\x", "\\X"):
         text = text.replace(prefix, by)
     return text

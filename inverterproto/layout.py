@@ -29,6 +29,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
+from math import inf
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -84,21 +85,29 @@ def Text(length: int, pad: bytes = b"\0") -> Octets:  # noqa: N802 - a type, spe
     """Text of at most `length` bytes, padded with NUL or spaces."""
 
     def encode(text: str) -> bytes:
-        raw = text.encode()
-        if len(raw) > length:
-            raise ValueError(f"at most {length} bytes of text")
-        if decode_text(raw) != text:
-            raise ValueError("text that does not end in NUL or space")
-        return raw.ljust(length, pad)
+        for encoding in ("utf-8", "latin-1"):
+            raw = text.encode(encoding)
+            if len(raw) <= length and decode_text(raw) == text:
+                return raw.ljust(length, pad)
+        raise ValueError(f"at most {length} bytes of text that does not end in NUL or space")
 
     return Octets(f"text {length}", length, decode_text, encode)
+
+
+def _octets(raw: object) -> bytes:
+    """Return bytes given as such or as hexadecimal text (a number would be that many zeros)."""
+    if isinstance(raw, str):
+        return bytes.fromhex(raw)
+    if isinstance(raw, bytes | bytearray):
+        return bytes(raw)
+    raise TypeError("neither bytes nor hexadecimal text")
 
 
 def Raw(length: int) -> Octets:  # noqa: N802 - a type, spelled as construct spells types
     """Bytes whose meaning is not known."""
 
     def encode(raw: bytes | str) -> bytes:
-        data = bytes.fromhex(raw) if isinstance(raw, str) else bytes(raw)
+        data = _octets(raw)
         if len(data) != length:
             raise ValueError(f"exactly {length} bytes")
         return data
@@ -234,7 +243,10 @@ class Field(NamedTuple):
         """
         if isinstance(self.type, Octets):
             try:
-                return self.type.encode(value)
+                octets = self.type.encode(value)
+                if len(octets) != self.size:
+                    raise ValueError(f"exactly {self.size} bytes")
+                return octets
             except (ValueError, TypeError, AttributeError) as error:
                 raise FieldError(
                     self.name, "cannot be written", expected=self.type.title, found=repr(value)
@@ -250,7 +262,7 @@ class Field(NamedTuple):
         numerator, denominator = self.ratio
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise FieldError(self.name, "not a number", expected="a number", found=repr(value))
-        exact = value * denominator / numerator + self.bias
+        exact = value * denominator / numerator + self.bias if abs(value) < 2**64 else inf
         # The comparison is written so that NaN and infinity fail it too.
         if not abs(exact) < 2**64 or abs(exact - round(exact)) > 0.01:
             step = numerator / denominator
@@ -376,8 +388,10 @@ class Layout:
         Raises:
             FieldError: for an unknown name, or a value that its field cannot carry.
         """
-        present = [field for field in self.fields if field.name in values]
-        tails = {name: value for name, value in values.items() if name not in self.by_name}
+        tails = {name: value for name, value in values.items() if self._is_tail(name, value)}
+        present = [
+            field for field in self.fields if field.name in values and field.name not in tails
+        ]
         end = present[-1].end if present else 0
         if onto is None:
             payload = bytearray(end)
@@ -390,7 +404,7 @@ class Layout:
             old = self.parse(onto)
         for field in present:
             value = values[field.name]
-            if field.name in old and old[field.name] == value:
+            if field.name in old and old[field.name] == value and not isinstance(value, bool):
                 continue
             if field.end > len(payload):
                 payload.extend(bytes(field.end - len(payload)))
@@ -399,19 +413,34 @@ class Layout:
             self._write_tail(payload, name, value)
         return bytes(payload)
 
+    def _is_tail(self, name: str, value: Value) -> bool:
+        """Return whether a value is no field's: of unknown bytes perhaps their first ones."""
+        field = self.by_name.get(name)
+        if field is None:
+            return True
+        return not field.known and isinstance(value, bytes) and len(value) < field.size
+
     def _write_tail(self, payload: bytearray, name: str, value: Value) -> None:
         """Write the unknown bytes behind the last whole field."""
         digits = name.removeprefix("unknown_")
-        ends = {0, *self._ends}
+        ends = [0, *self._ends]
         if digits == name or not digits.isdecimal() or int(digits) not in ends:
             raise FieldError(name, "no field of this layout", expected=self.name, found=repr(name))
         try:
-            raw = bytes.fromhex(value) if isinstance(value, str) else bytes(value or b"")  # type: ignore[arg-type]
+            raw = _octets(value)
         except (ValueError, TypeError) as error:
             raise FieldError(name, "not bytes", expected="bytes", found=repr(value)) from error
         start = int(digits)
-        if len(payload) < start:
-            payload.extend(bytes(start - len(payload)))
+        whole = ends[bisect_right(self._ends, len(payload))]
+        after = self.fields[ends.index(start) :]
+        if start < whole or (after and len(raw) >= after[0].size):
+            raise FieldError(
+                name,
+                "not behind the last whole field",
+                expected="a rest",
+                found=f"{len(raw)} bytes",
+            )
+        payload.extend(bytes(max(0, start - len(payload))))
         payload[start:] = raw
 
     def construct(self, count: int | None = None) -> construct.Struct:
@@ -462,7 +491,8 @@ def _fill_gaps(layout: str, fields: list[Field]) -> Iterator[Field]:
     for field in fields:
         if field.offset < end:
             raise ValueError(f"layout {layout}: {field.name} overlaps the field before it")
-        if not _NAME.match(field.name) or field.name in names:
+        numbered = field.known or field.name == f"unknown_{field.offset}"
+        if not _NAME.match(field.name) or field.name in names or not numbered:
             raise ValueError(f"layout {layout}: {field.name!r} is no name, or stands twice")
         names.add(field.name)
         if field.offset > end:

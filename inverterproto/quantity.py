@@ -14,7 +14,11 @@ a wrong layout, not a surprising day.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import NamedTuple
+
+
+Number = int | float
 
 
 class Quantity(NamedTuple):
@@ -174,6 +178,7 @@ def template_of(key: str) -> str:
     return _NUMBER.sub("{n}", _PHASE.sub("_{phase}", key), count=1)
 
 
+@cache
 def lookup(key: str) -> Quantity:
     """Return the vocabulary's entry for a concrete key, with that key in it.
 
@@ -191,21 +196,26 @@ def publishable(confidence: str, least: str) -> bool:
     return confidence in _CONFIDENCE[least]
 
 
-def check_ranges(values: dict[str, int | float | str]) -> list[str]:
+def out_of_range(key: str, value: Number | str) -> str | None:
+    """Return a line about a value that is physically impossible, None for any other."""
+    entry = lookup(key)
+    if entry.in_range(value):
+        return None
+    unit = f" {entry.unit}" if entry.unit else ""
+    return f"{key}: {value}{unit} is outside {entry.minimum:g} to {entry.maximum:g}"
+
+
+def check_ranges(values: dict[str, Number | str]) -> list[str]:
     """Take out of `values` what is physically impossible, and return a line for each."""
     problems = []
     for key in list(values):
-        entry = lookup(key)
-        if not entry.in_range(values[key]):
-            unit = f" {entry.unit}" if entry.unit else ""
-            problems.append(
-                f"{key}: {values[key]}{unit} is outside {entry.minimum:g} to {entry.maximum:g}"
-            )
+        if problem := out_of_range(key, values[key]):
+            problems.append(problem)
             del values[key]
     return problems
 
 
-def total(values: Mapping[str, int | float | str], keys: Iterable[str]) -> float | None:
+def total(values: Mapping[str, Number | str], keys: Iterable[str]) -> float | None:
     """Return the sum of some quantities, to the ten-thousandth, or None if one is missing."""
     sum_ = 0.0
     for key in keys:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-Number = int | float
+from inverterproto.quantity import Number
 
 
 class TimeSource(StrEnum):

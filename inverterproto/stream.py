@@ -256,7 +256,7 @@ class StreamDecoder:
                 cursor += 1
             if self._fault_end and base + cursor >= self._fault_end:
                 run = self._give_run(items, data, run, self._fault_end - base)
-        if final and run < end:
+        if final:
             run = self._give_run(items, data, run, end)
         elif not self._fault_end and cursor - run >= PIECE:
             run = self._give_pieces(items, data, run, cursor)

@@ -473,14 +473,12 @@ def test_any_values_are_built_or_refused(some: dict[str, Any], others: dict[str,
 # What is wrong in the engine
 
 
-@pytest.mark.xfail(reason="the length of a built MAC is not checked", strict=True)
 @pytest.mark.parametrize("text", ["02:00", "02:00:00:a1:b2:c3:d4"])
 def test_a_mac_has_six_bytes(text: str) -> None:
     with pytest.raises(FieldError):
         TOY.build({"mac": text})
 
 
-@pytest.mark.xfail(reason="bytes(3) is three zero bytes", strict=True)
 @pytest.mark.parametrize(
     ("name", "value"),
     [("raw", 3), ("raw", 10**30), ("unknown_43", 3), ("unknown_43", True), ("unknown_43", 10**30)],
@@ -490,14 +488,12 @@ def test_a_number_is_no_bytes(name: str, value: int) -> None:
         TOY.build({name: value})
 
 
-@pytest.mark.xfail(reason="OverflowError", strict=True)
 @pytest.mark.parametrize("name", ["u8", "grid_voltage_l1"])
 def test_a_number_greater_than_any_double_is_refused(name: str) -> None:
     with pytest.raises(FieldError):
         TOY.build({name: 10**400})
 
 
-@pytest.mark.xfail(reason="the rest of a cut unknown field is taken for all of it", strict=True)
 @pytest.mark.parametrize("layout", [TOY, registered(0x5408)], ids=lambda layout: layout.name)
 def test_values_of_a_payload_cut_in_unknown_bytes_can_be_built(layout: Layout) -> None:
     for length in range(layout.size):
@@ -505,25 +501,21 @@ def test_values_of_a_payload_cut_in_unknown_bytes_can_be_built(layout: Layout) -
         assert layout.parse(layout.build(values)) == values
 
 
-@pytest.mark.xfail(reason="the tail is written last and cuts the field off", strict=True)
 def test_a_tail_and_a_field_behind_its_beginning_contradict_each_other() -> None:
     with pytest.raises(FieldError):
         TOY.build({"u8": 1, "unknown_1": b"", "s16be": 1.0})
 
 
-@pytest.mark.xfail(reason="True == 1", strict=True)
 def test_a_truth_is_no_number_also_where_the_number_is_1() -> None:
     with pytest.raises(FieldError):
         TOY.build({"u8": True}, b"\x01")
 
 
-@pytest.mark.xfail(reason="UTF-8 needs more bytes than Latin-1", strict=True)
 def test_a_latin_1_text_that_fills_its_field_can_be_built() -> None:
     text = TOY.by_name["spaced"]
     assert text.to_bytes(text.to_value(b"25\xb0C")) == b"25\xb0C"
 
 
-@pytest.mark.xfail(reason="names of gaps are not looked at", strict=True)
 def test_an_unknown_field_has_no_other_number_than_its_offset() -> None:
     with pytest.raises(ValueError, match="unknown_0"):
         Layout("l", "l", (Field(4, "unknown_0", Int8ul),))

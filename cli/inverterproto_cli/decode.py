@@ -20,6 +20,8 @@ from inverterproto_cli.sources import Chunk, Source, SourceError, find_sources, 
 MOST_STREAMS = 4096
 """Streams of a capture that are followed at once; beyond that the one longest silent is ended."""
 MOST_COMPLAINTS = 20
+MOST_CLOCK_OFFSET = 4e9
+"""Seconds: a clock that began anew at 1900 or thereabouts."""
 _PROGRESS_FROM = 4 << 20
 
 
@@ -52,7 +54,7 @@ class JsonWriter:
                 shown["input"] = chunk.source
             if chunk.connection is not None or decoded.at is not None:
                 shown |= {"at": decoded.at, "connection": chunk.connection}
-            if shown.get("from", ...) is None:
+            if shown.get("from") is None and chunk.sender is not None:
                 shown["from"] = chunk.sender
         self.out.write(self._encode(shown) + "\n")
 
@@ -84,12 +86,15 @@ class Summary:
             self._complain(decoded)
 
     def _complain(self, decoded: Decoded) -> None:
+        from inverterproto_cli.show import item_reason, printable
+
         item = decoded.item
         chunk = decoded.origin
-        where = f"{chunk.source}: " if self.name_sources and isinstance(chunk, Chunk) else ""
-        reason = str(getattr(item, "detail", ""))
+        where = chunk.place(name_source=self.name_sources) if isinstance(chunk, Chunk) else ""
+        size = _count(len(item.raw), "byte")
         click.echo(
-            f"{where}no frame in the {len(item.raw)} bytes at {item.offset}: {reason}", err=True
+            f"no frame in {size} at {item.offset}{printable(where)}: {item_reason(decoded)}",
+            err=True,
         )
 
     @property
@@ -142,11 +147,14 @@ class _Streams:
         self._decoders.move_to_end(chunk.stream)
         yield from decoder.feed(chunk.data, chunk.at)
 
-    def finish(self) -> Iterator[Decoded]:
-        """End all streams."""
+    def end(self) -> Iterator[Decoded]:
+        """End all streams: their source has no more."""
         for decoder in self._decoders.values():
             yield from decoder.flush()
         self._decoders.clear()
+
+    def finish(self) -> Iterator[Decoded]:
+        """Give all that still waits for its time."""
         yield from self.dates.finish()
 
 
@@ -174,7 +182,16 @@ def _writer(form: str, *, byte_map: bool, name_sources: bool) -> Writer:
         return CsvWriter(sys.stdout)
     from inverterproto_cli.show import writer_for
 
-    return writer_for(byte_map=byte_map)
+    return writer_for(byte_map=byte_map, name_sources=name_sources)
+
+
+def _check_offset(
+    _ctx: click.Context, _option: click.Parameter, value: float | None
+) -> float | None:
+    # Not `abs(value) > …`: that would let NaN pass.
+    if value is not None and not abs(value) <= MOST_CLOCK_OFFSET:
+        raise click.BadParameter(f"{value:g} is not within ±{MOST_CLOCK_OFFSET:g} seconds.")
+    return value
 
 
 @click.command("decode")
@@ -199,6 +216,7 @@ def _writer(form: str, *, byte_map: bool, name_sources: bool) -> Writer:
 @click.option(
     "--clock-offset",
     type=float,
+    callback=_check_offset,
     envvar="INVERTERPROTO_CLOCK_OFFSET",
     metavar="SECONDS",
     help="An AlphaESS battery's clock minus UTC: its readings then have a time.",
@@ -226,7 +244,7 @@ def command(
     inverterproto decode a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15
     inverterproto decode --json capture.jsonl | jq .readings
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
-    if not inputs and sys.stdin.isatty():
+    if not inputs and sys.stdin is not None and sys.stdin.isatty():
         raise click.UsageError("Give a file, '-' for standard input, or hex (see --help).")
     try:
         sources = find_sources(inputs)
@@ -255,9 +273,12 @@ def _run(sources: list[Source], streams: _Streams, writer: Writer, summary: Summ
             try:
                 for chunk in read(source, advance):
                     put(streams.feed(chunk))
+                    if source.size is None:
+                        sys.stdout.flush()  # whoever reads a live stream wants to see it live
             except SourceError as error:
                 click.echo(f"Error: {error}", err=True)
                 failed = True
+            put(streams.end())
         put(streams.finish())
     writer.close()
     return failed

@@ -13,6 +13,7 @@ import gc
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -25,6 +26,17 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is called."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run a command; standard output that takes no more is no reason for a traceback."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _abandon_output()
+            ctx.exit(0)
+        except OSError as error:
+            _abandon_output()
+            raise click.ClickException(error.strerror or str(error)) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of all commands."""
@@ -44,6 +56,11 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _abandon_output() -> None:
+    """Let what is left for standard output vanish: Python would complain of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's callback
     if wanted and not ctx.resilient_parsing:
         from importlib.metadata import version
@@ -58,21 +75,52 @@ def default_config() -> str:
     return os.path.join(home, "inverterproto", "config.toml")
 
 
-def _read_config(path: str) -> dict[str, Any]:
-    """Return the file's tables with their keys spelled as click spells parameters."""
+def _read_config(path: str) -> dict[str, dict[str, Any]]:
+    """Return the file's tables, one a command."""
     import tomllib
 
     try:
         with open(path, "rb") as file:
             tables = tomllib.load(file)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.ClickException(f"configuration {path}: {error}") from error
-    defaults: dict[str, Any] = {}
+    except OSError as error:
+        raise click.UsageError(f"configuration {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.UsageError(f"configuration {path}: {error}") from error
     for name, table in tables.items():
         if name not in COMMANDS or not isinstance(table, dict):
             raise click.UsageError(f"configuration {path}: no command called {name!r}")
-        defaults[name] = {key.replace("-", "_"): value for key, value in table.items()}
+    return tables
+
+
+def _defaults(command: click.Command, table: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a command's table as click wants it: by parameters, of which flags may share one."""
+    options = {
+        spelling.lstrip("-"): option
+        for option in command.params
+        if isinstance(option, click.Option)
+        for spelling in option.opts
+    }
+    defaults: dict[str, Any] = {}
+    for key, value in table.items():
+        option = options.get(key.replace("_", "-"))
+        if option is None:
+            raise click.UsageError(f"{where}: {command.name} has no option {key!r}")
+        if not _suits(option, value):
+            raise click.UsageError(f"{where}: {key} of {command.name} cannot be {value!r}")
+        if not option.is_flag:
+            defaults[str(option.name)] = value
+        elif value:
+            defaults[str(option.name)] = option.flag_value
     return defaults
+
+
+def _suits(option: click.Option, value: object) -> bool:
+    """Return whether a value of a TOML file is of a type that the option can take."""
+    if option.is_flag:
+        return isinstance(value, bool)
+    if option.multiple:
+        return isinstance(value, list) and all(isinstance(part, str) for part in value)
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,18 +146,22 @@ def group(ctx: click.Context, config: str | None) -> None:
     """
     path = config or default_config()
     if config is not None or os.path.exists(path):
-        ctx.default_map = _read_config(path)
+        tables = _read_config(path)
+        name = ctx.invoked_subcommand or ""
+        command = ctx.command.get_command(ctx, name) if isinstance(ctx.command, LazyGroup) else None
+        if command is not None and name in tables:
+            ctx.default_map = {name: _defaults(command, tables[name], f"configuration {path}")}
 
 
 def main() -> None:
-    """Run the command line; a closed pipe and Ctrl-C are no errors to speak of."""
+    """Run the command line."""
     # A tenth of a small command's time went into collecting garbage of which there is none: what
     # importing allocates stays, and at the end the process gives all back anyway.
     gc.set_threshold(100_000, 50, 50)
     atexit.register(gc.freeze)
-    try:
-        group(prog_name="inverterproto", standalone_mode=True)
-    except BrokenPipeError:
-        # Python would complain once more when it flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    if sys.stdout is None:
+        sys.exit("Error: standard output is closed")
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that has no ° or … gets \xb0, \u2026 and so on instead of a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    group(prog_name="inverterproto")

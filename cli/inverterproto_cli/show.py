@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from inverterproto.decoding import Decoded, plain
 from inverterproto.families import Family, Message
 from inverterproto.quantity import lookup
-from inverterproto.reading import Reading
+from inverterproto.reading import Reading, utc_text
+from inverterproto_cli.sources import Chunk
 
 if TYPE_CHECKING:
     from inverterproto.layout import Row
@@ -51,10 +52,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def lines(decoded: Decoded, *, byte_map: bool = False) -> Iterator[Line]:
+def lines(
+    decoded: Decoded, *, byte_map: bool = False, name_sources: bool = False
+) -> Iterator[Line]:
     """Yield the tree of one item."""
     item = decoded.item
-    place = f"at {item.offset}, {len(item.raw)} bytes"
+    place = f"at {item.offset}{_origin(decoded, name_sources)}, {len(item.raw)} bytes"
+    if decoded.at is not None:
+        place += f", arrived {utc_text(decoded.at)}"
     if decoded.message is not None and decoded.family is not None:
         yield Line(0, [*_title(decoded.message, decoded.family), (f"  {place}", "dim")])
         yield from _frame_lines(decoded.message, item.raw, byte_map=byte_map)
@@ -71,6 +76,11 @@ def lines(decoded: Decoded, *, byte_map: bool = False) -> Iterator[Line]:
         yield from _frame_lines(message, item.raw, byte_map=byte_map)
     else:
         yield Line(1, [(_hex(item.raw, 32), "raw"), (f"  {_ascii(item.raw[:32])}", "dim")])
+
+
+def _origin(decoded: Decoded, name_sources: bool) -> str:  # noqa: FBT001 - private
+    chunk = decoded.origin
+    return printable(chunk.place(name_source=name_sources)) if isinstance(chunk, Chunk) else ""
 
 
 def item_reason(decoded: Decoded) -> str:
@@ -104,7 +114,8 @@ def _row_lines(row: "Row", width: int) -> Iterator[Line]:
         yield Line(1, pieces)
         for key, value in row.value.items():
             shown = _value_text(value)
-            yield Line(2, [(" " * 29, "dim"), (f"{key}  ", "name"), (shown, "value")])
+            name = f"{printable(key)}  "
+            yield Line(2, [(" " * 29, "dim"), (name, "name"), (shown, "value")])
         return
     pieces.append((_row_value(row), "value" if field.known else "dim"))
     if field.confidence != "A" and field.known:
@@ -187,13 +198,14 @@ def _ascii(raw: bytes) -> str:
 class PlainWriter:
     """Writes trees without colours."""
 
-    def __init__(self, out: TextIO, *, byte_map: bool) -> None:
+    def __init__(self, out: TextIO, *, byte_map: bool, name_sources: bool) -> None:
         self.out = out
         self.byte_map = byte_map
+        self.name_sources = name_sources
 
     def write(self, decoded: Decoded) -> None:
         """Write the tree of one item."""
-        self.put(lines(decoded, byte_map=self.byte_map))
+        self.put(lines(decoded, byte_map=self.byte_map, name_sources=self.name_sources))
 
     def put(self, tree: Iterable[Line]) -> None:
         """Write lines."""
@@ -209,18 +221,19 @@ class PlainWriter:
 class TerminalWriter:
     """Draws trees in colour."""
 
-    def __init__(self, out: TextIO, *, byte_map: bool) -> None:
+    def __init__(self, out: TextIO, *, byte_map: bool, name_sources: bool) -> None:
         from rich.console import Console
 
         self.console = Console(file=out, highlight=False)
         self.byte_map = byte_map
+        self.name_sources = name_sources
 
     def write(self, decoded: Decoded) -> None:
         """Draw the tree of one item."""
         from rich.tree import Tree
 
         branches: list[Tree] = []
-        for line in lines(decoded, byte_map=self.byte_map):
+        for line in lines(decoded, byte_map=self.byte_map, name_sources=self.name_sources):
             label = self._text(line)
             if line.depth == 0:
                 branches = [Tree(label, guide_style="dim")]
@@ -238,8 +251,10 @@ class TerminalWriter:
         """Nothing is left."""
 
 
-def writer_for(out: TextIO | None = None, *, byte_map: bool) -> PlainWriter | TerminalWriter:
+def writer_for(
+    out: TextIO | None = None, *, byte_map: bool, name_sources: bool
+) -> PlainWriter | TerminalWriter:
     """Return the writer that suits where standard output goes."""
     out = out or sys.stdout
     kind = TerminalWriter if out.isatty() else PlainWriter
-    return kind(out, byte_map=byte_map)
+    return kind(out, byte_map=byte_map, name_sources=name_sources)

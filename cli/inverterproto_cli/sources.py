@@ -5,6 +5,7 @@ the beginning means a capture (JSON lines, see `docs/json.md`); all else is hex 
 read whole, so that the size of a file does not matter.
 """
 
+import codecs
 import os
 import stat
 import sys
@@ -17,6 +18,8 @@ from inverterproto.hexdump import HexReader, is_hex
 CHUNK = 1 << 18
 _TEXT = frozenset(b"\t\n\r\f" + bytes(range(0x20, 0x7F)))
 _LONGEST_LINE = 1 << 24
+_LATEST_ARRIVAL = 1e11
+"""In the year 5138: a greater one counts milliseconds, or nothing."""
 
 
 class SourceError(Exception):
@@ -45,6 +48,15 @@ class Chunk(NamedTuple):
         """What the bytes belong to: offsets count in each stream of its own."""
         return self.source, self.connection, self.sender
 
+    def place(self, *, name_source: bool) -> str:
+        """Say where the bytes come from, as far as there is a choice: ` of dump.bin`, or nothing."""
+        parts = [self.source] if name_source else []
+        if self.connection is not None:
+            parts.append(f"connection {self.connection}")
+        if self.sender is not None:
+            parts.append(f"from {self.sender}")
+        return f" of {', '.join(parts)}" if parts else ""
+
 
 class Source(NamedTuple):
     """Something to decode.
@@ -68,18 +80,26 @@ def find_sources(arguments: tuple[str, ...]) -> list[Source]:
     """
     sources: list[Source] = []
     words: list[str] = []
+    if arguments.count("-") > 1:
+        raise SourceError("-: standard input can be read only once")
     for argument in arguments or ("-",):
         if argument == "-":
-            sources.append(Source("-", lambda: sys.stdin.buffer))
+            sources.append(_standard_input())
         elif os.path.exists(argument):
             sources.append(_file_source(argument))
         elif is_hex(argument):
             words.append(argument)
         else:
-            raise SourceError(f"{argument}: no such file, and no hex either")
+            raise SourceError(f"{argument or repr(argument)}: no such file, and no hex either")
     if words:
         sources.append(_hex_source(" ".join(words)))
     return sources
+
+
+def _standard_input() -> Source:
+    if sys.stdin is None:
+        raise SourceError("-: standard input is closed")
+    return Source("-", lambda: sys.stdin.buffer)
 
 
 def _file_source(path: str) -> Source:
@@ -116,7 +136,13 @@ def read(source: Source, progress: Callable[[int], object] = lambda _read: None)
 def _chunks(file: BinaryIO, progress: Callable[[int], object]) -> Iterator[bytes]:
     # read1 gives what a pipe has now, so that a live stream is shown as it comes.
     take = getattr(file, "read1", file.read)
-    while chunk := take(CHUNK):
+    while True:
+        try:
+            chunk = take(CHUNK)
+        except KeyboardInterrupt:
+            return  # who stops a live stream wants to see what came until then
+        if not chunk:
+            return
         progress(len(chunk))
         yield chunk
 
@@ -125,14 +151,15 @@ def _read_form(name: str, chunks: Iterator[bytes]) -> Iterator[Chunk]:
     first = next(chunks, b"")
     if not first:
         raise SourceError(f"{name}: is empty")
-    if not _TEXT.issuperset(first[:4096]):
+    text = first.removeprefix(codecs.BOM_UTF8)
+    if not _TEXT.issuperset(text[:4096]):
         yield Chunk(name, first)
         for chunk in chunks:
             yield Chunk(name, chunk)
-    elif first.lstrip()[:1] == b"{":
-        yield from _read_capture(name, first, chunks)
+    elif text.lstrip()[:1] == b"{":
+        yield from _read_capture(name, text, chunks)
     else:
-        yield from _read_hex(name, first, chunks)
+        yield from _read_hex(name, text, chunks)
 
 
 def _read_hex(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[Chunk]:
@@ -146,13 +173,13 @@ def _read_hex(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[Chun
         raise SourceError(f"{name}: {error}") from error
 
 
-def _lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _lines(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     held = first
     while True:
         *lines, held = held.split(b"\n")
         yield from lines
         if len(held) > _LONGEST_LINE:
-            raise SourceError(f"a line of more than {_LONGEST_LINE} bytes")
+            raise SourceError(f"{name}: a line of more than {_LONGEST_LINE:,} bytes")
         chunk = next(chunks, b"")
         if not chunk:
             yield held
@@ -161,7 +188,7 @@ def _lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _read_capture(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[Chunk]:
-    for number, line in enumerate(_lines(first, chunks), 1):
+    for number, line in enumerate(_lines(name, first, chunks), 1):
         if line.strip():
             yield _capture_chunk(name, number, line)
 
@@ -173,11 +200,22 @@ def _capture_chunk(name: str, number: int, line: bytes) -> Chunk:
     try:
         entry: Any = json.loads(line)
         data = bytes.fromhex(entry["data"])
-        at = None if entry.get("at") is None else float(entry["at"])
+        at = None if entry.get("at") is None else _arrival(entry["at"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise SourceError(f"{where}: no line of a capture: {reason}") from error
     connection, sender = entry.get("connection"), entry.get("from")
     return Chunk(
-        name, data, at, None if connection is None else str(connection), sender and str(sender)
+        name,
+        data,
+        at,
+        None if connection is None else str(connection),
+        None if sender is None else str(sender),
     )
+
+
+def _arrival(value: Any) -> float:  # noqa: ANN401 - any JSON value
+    at = float(value)
+    if not 0 <= at < _LATEST_ARRIVAL:
+        raise ValueError(f"'at' is no unix time in seconds: {at:g}")
+    return at

@@ -17,7 +17,7 @@ goes the other way: `build_payload` from fields, `reply` and the command functio
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inverterproto.deye import payloads
 from inverterproto.deye.dating import LoggerDating, Stamp
@@ -27,6 +27,9 @@ from inverterproto.deye.layouts.head import HEAD_ONLY
 from inverterproto.errors import FieldError, ProtocolError
 from inverterproto.layout import Field, Layout, Raw, Row
 from inverterproto.reading import Dated, Reading, Record, TimeSource
+
+if TYPE_CHECKING:
+    from inverterproto.deye.records import Measured
 
 DEVICE = "device"
 CLOUD = "cloud"
@@ -232,8 +235,6 @@ class Message:
     @cached_property
     def problems(self) -> tuple[str, ...]:
         """What is wrong or doubtful, though it could be read."""
-        from inverterproto.deye.records import measure
-
         problems = list(self._content[1])
         if self.frame.message_type == DATA and len(self.frame.payload) >= 3:
             if self.layout is HEAD_ONLY:
@@ -241,7 +242,20 @@ class Message:
                 problems.append(f"sensor type {sensor_type:#06x} is not known")
             elif not self.layout.checked:
                 problems.append(f"layout {self.layout.name} not checked on real bytes")
-        return (*problems, *measure(self.layout, self.fields).problems)
+        return (*problems, *self.measured().problems)
+
+    def measured(self, confidence: str = "B") -> "Measured":
+        """Return the quantities that the fields measure, and what was wrong with some."""
+        from inverterproto.deye.records import measure
+
+        measured = self._measured.get(confidence)
+        if measured is None:
+            measured = self._measured[confidence] = measure(self.layout, self.fields, confidence)
+        return measured
+
+    @cached_property
+    def _measured(self) -> dict[str, "Measured"]:
+        return {}
 
     @cached_property
     def _content(self) -> tuple[Fields, tuple[str, ...]]:

@@ -3,16 +3,18 @@
 A layout says which fields measure which quantity. Here the rest is done, alike for all layouts:
 signs are turned to the vocabulary's, PV inputs and phases that are not there are left out, what is
 physically impossible is left out and said, and what no field tells but others imply is derived:
-the power of a PV input or battery output as voltage × current, the power of all PV as a sum.
+the power of a PV input, of the battery or its output as voltage × current, the power of all PV as a
+sum.
 """
 
 import re
-from functools import cache
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from inverterproto.layout import Field, Layout, Values
-from inverterproto.quantity import check_ranges, publishable, total
-from inverterproto.reading import Number, Record
+from inverterproto.layout import Layout, Values
+from inverterproto.quantity import Number, check_ranges, out_of_range, publishable, total
+from inverterproto.reading import Record
 
 if TYPE_CHECKING:
     from inverterproto.deye.messages import Message
@@ -29,13 +31,27 @@ class Measured(NamedTuple):
     problems: tuple[str, ...]
 
 
-@cache
-def _quantities(layout: Layout, confidence: str) -> tuple[Field, ...]:
-    """Return the fields of a layout that measure a quantity and may be published."""
+class _Source(NamedTuple):
+    """A field that measures a quantity, and all that is needed to take it."""
+
+    name: str
+    key: str
+    turned: bool
+    names: Mapping[int, str] | None
+
+
+# Bounded because the counts come from outside; a household has one or two combinations.
+@lru_cache(maxsize=64)
+def _sources(
+    layout: Layout, confidence: str, trackers: int | None, phases: int | None
+) -> tuple[_Source, ...]:
+    """Return the fields that may be published of a device with so many PV inputs and phases."""
     return tuple(
-        field
+        _Source(field.name, field.quantity, field.turned, field.names)
         for field in layout.fields
-        if field.quantity is not None and publishable(field.confidence, confidence)
+        if field.quantity is not None
+        and publishable(field.confidence, confidence)
+        and not _beyond(field.quantity, trackers, phases)
     )
 
 
@@ -44,23 +60,19 @@ def measure(layout: Layout, fields: Values, confidence: str = "B") -> Measured:
     values: dict[str, Number | str] = {}
     trackers = _count(fields, layout.trackers)
     phases = _count(fields, layout.phases)
-    for field in _quantities(layout, confidence):
-        value = fields.get(field.name)
-        key = field.quantity
-        assert key is not None  # noqa: S101 - by _quantities
-        if value is None or isinstance(value, bytes) or _beyond(key, trackers, phases):
+    for name, key, turned, names in _sources(layout, confidence, trackers, phases):
+        value = fields.get(name)
+        if value is None or isinstance(value, bytes):
             continue
-        if isinstance(value, str):
-            values[key] = value
-        elif field.names is not None:
-            values[key] = field.names.get(int(value), str(value))
-        else:
-            # Adding 0 makes of a turned 0 no −0.0.
-            values[key] = 0 - value if field.turned else value
+        if names is not None:
+            value = names.get(int(value), str(value))
+        elif turned and not isinstance(value, str):
+            value = 0 - value  # not −value, which would make −0.0 of 0.0
+        values[key] = value
     if phases is None:
         _drop_dead_phases(values)
     problems = check_ranges(values)
-    _derive(values, _pv_inputs(layout, trackers))
+    problems += _derive(values, _pv_inputs(layout, trackers))
     return Measured(values, tuple(problems))
 
 
@@ -90,7 +102,7 @@ def _drop_dead_phases(values: dict[str, Number | str]) -> None:
                 del values[key]
 
 
-@cache
+@lru_cache(maxsize=64)
 def _pv_inputs(layout: Layout, trackers: int | None) -> tuple[int, ...]:
     """Return the numbers of the PV inputs whose power the layout can tell."""
     found = {
@@ -103,16 +115,28 @@ def _pv_inputs(layout: Layout, trackers: int | None) -> tuple[int, ...]:
     return tuple(sorted(n for n in found if trackers is None or n <= trackers))
 
 
-def _derive(values: dict[str, Number | str], pv_inputs: tuple[int, ...]) -> None:
-    """Add what is implied: power as voltage × current, and the sum of the PV inputs."""
-    for stem in (*(f"pv{n}" for n in pv_inputs), "battery_output"):
+def _derive(values: dict[str, Number | str], pv_inputs: tuple[int, ...]) -> list[str]:
+    """Add what is implied: power as voltage × current, and the sum of the PV inputs.
+
+    Returns a line for each result that is physically impossible; such a one is not added.
+    """
+    problems: list[str] = []
+
+    def add(key: str, power: float | None) -> None:
+        if power is None or key in values:
+            return
+        if problem := out_of_range(key, power):
+            problems.append(problem)
+        else:
+            values[key] = power
+
+    for stem in (*(f"pv{n}" for n in pv_inputs), "battery", "battery_output"):
         voltage, current = values.get(f"{stem}_voltage"), values.get(f"{stem}_current")
         if isinstance(voltage, int | float) and isinstance(current, int | float):
-            values.setdefault(f"{stem}_power", round(voltage * current, 2))
-    if pv_inputs and "pv_power" not in values:
-        power = total(values, (f"pv{n}_power" for n in pv_inputs))
-        if power is not None:
-            values["pv_power"] = power
+            add(f"{stem}_power", round(voltage * current, 2))
+    if pv_inputs:
+        add("pv_power", total(values, (f"pv{n}_power" for n in pv_inputs)))
+    return problems
 
 
 def records(message: "Message", confidence: str = "B") -> list[Record]:
@@ -121,7 +145,7 @@ def records(message: "Message", confidence: str = "B") -> list[Record]:
     The device is the inverter where the payload names it, else the logger. A handshake or wifi
     message tells the logger's signal strength, and so measures the logger.
     """
-    measured = measure(message.layout, message.fields, confidence)
+    measured = message.measured(confidence)
     if not measured.values or message.sender != "device":
         return []
     data = message.name == "data"

@@ -2,7 +2,7 @@
 
 from construct import Int8ul, Int16ul, Int32ul
 
-from inverterproto.layout import Field, Layout, Values
+from inverterproto.layout import Field, Layout
 
 TIMES = (
     (
@@ -52,9 +52,3 @@ DATA_HEAD = (
 HEAD_ONLY = Layout(
     "head_only", "Head of a data payload, the rest unknown", DATA_HEAD, source="T, P"
 )
-
-
-def is_historic(values: Values) -> bool:
-    """Return whether the record was kept by the logger and sent later (bit 7, source: H)."""
-    frame_type = values.get("frame_type")
-    return isinstance(frame_type, int) and frame_type & 0x80 != 0

@@ -1,0 +1,320 @@
+"""Fills pages with what the code declares, so that nothing stands twice.
+
+A page asks by a comment on a line of its own, `<!-- table: WHAT -->` or `<!-- api: WHAT -->`; the
+line is replaced by what one of the functions in `TABLES`, or `api`, makes of the words of WHAT.
+MkDocs calls `on_page_markdown` for each page (see `hooks` in `mkdocs.yml`).
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from enum import EnumMeta
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from inverterproto.alphaess.fields import FIELDS, Field as AlphaField
+from inverterproto.deye import messages, modbus, payloads
+from inverterproto.deye.layouts import MODULES, head, layout_of
+from inverterproto.layout import Field, Layout, Octets
+from inverterproto.quantity import QUANTITIES, template_of
+
+_MARKER = re.compile(r"^<!-- (table|api): (.+?) -->$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Return a page with its markers replaced."""
+    return _MARKER.sub(_fill, markdown)
+
+
+def _fill(marker: re.Match[str]) -> str:
+    kind, words = marker[1], marker[2].split()
+    if kind == "api":
+        return api(words[0], words[1:])
+    return TABLES[words[0]](*words[1:])
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table."""
+    head = tuple(head)
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _code(text: object) -> str:
+    return f"`{text}`" if str(text) else ""
+
+
+# Deye
+
+
+def layout_at(*words: str) -> Layout:
+    """Return the layout that the words name: `0x5408`, `HANDSHAKE`, or `WIFI_FORMS 0x0C`."""
+    name, *key = words
+    if name.startswith("0x"):
+        layout = layout_of(int(name, 16))
+        assert layout is not None  # noqa: S101 - a page asks for what there is
+        return layout
+    found: Any = getattr(head if name == "HEAD_ONLY" else payloads, name)
+    layout = found[int(key[0], 16)] if key else found
+    assert isinstance(layout, Layout)  # noqa: S101 - a page asks for what there is
+    return layout
+
+
+def layout_table(*words: str) -> str:
+    """Return what there is to say of a layout, and the table of its fields."""
+    layout = layout_at(*words)
+    if layout.size == 0:
+        return "No field of it is known."
+    checked = "Checked on real bytes." if layout.checked else "**Not checked on real bytes.**"
+    text = f"Layout `{layout.name}`, {layout.size} bytes; sources: {layout.source}. {checked}"
+    titles = ("offset", "type", "field", "value", "unit", "quantity", "conf.", "source", "private")
+    rows = ((*_field_cells(field), field.meaning) for field in layout.fields)
+    return f"{text}\n\n{_table((*titles, 'remarks'), rows)}"
+
+
+def _field_cells(field: Field) -> tuple[str, ...]:
+    quantity = ("−" if field.turned else "") + _code(field.quantity) if field.quantity else ""
+    known = field.confidence if field.known else "–"
+    private = str(field.private or "")
+    value = _value_cell(field)
+    return (
+        str(field.offset),
+        field.type_name,
+        _code(field.name),
+        value,
+        field.symbol,
+        quantity,
+        known,
+        field.source,
+        private,
+    )
+
+
+def _value_cell(field: Field) -> str:
+    """Return how the value follows from the raw integer."""
+    if isinstance(field.type, Octets):
+        return ""
+    numerator, denominator = field.ratio
+    text = f"raw − {field.bias}" if field.bias else "raw"
+    if field.bias and field.scale != "1":
+        text = f"({text})"
+    text += f" × {numerator}" if numerator != 1 else ""
+    text += f" / {denominator}" if denominator != 1 else ""
+    parts = [text] if text != "raw" else []
+    parts += [f"raw {raw}: none" for raw in field.absent]
+    parts += [f"{raw}: {name}" for raw, name in (field.names or {}).items()]
+    parts += ["hexadecimal"] if field.hexadecimal else []
+    return "; ".join(parts)
+
+
+def layouts_table() -> str:
+    """Return the table of all data layouts."""
+    rows = []
+    for sensor_type in sorted(MODULES):
+        layout = layout_at(f"0x{sensor_type:04x}")
+        fields = [field for field in layout.fields if field.known]
+        checked = "yes" if layout.checked else "no"
+        device, cells = layout.title, (str(len(fields)), layout.source, checked)
+        rows.append((f"0x{sensor_type:04X}", device, _code(layout.name), *cells))
+    head = ("sensor type", "device", "layout", "fields", "sources", "checked on real bytes")
+    return _table(head, rows)
+
+
+def messages_table() -> str:
+    """Return the table of V5 message types."""
+    rows = (
+        (f"0x{code:02X}", _code(entry.name), entry.sender or "", _answer(code))
+        for code, entry in sorted(messages.TYPES.items())
+    )
+    return _table(("type", "name", "sent by", "answered by"), rows)
+
+
+def _answer(code: int) -> str:
+    if code == messages.COMMAND:
+        replies = (messages.COMMAND_REPLY, messages.INTERIM_REPLY)
+        return ", ".join(f"0x{reply:02X}" for reply in replies)
+    return f"0x{code - messages.REPLY_STEP:02X}" if messages.is_request(code) else ""
+
+
+def functions_table() -> str:
+    """Return the table of Modbus functions."""
+    rows = (
+        (str(code), function.name, "writes" if function.writes else "reads", str(function.most))
+        for code, function in modbus.FUNCTIONS.items()
+    )
+    return _table(("function", "name", "", "most values"), rows)
+
+
+def exceptions_table() -> str:
+    """Return the table of Modbus exceptions."""
+    return _table(("code", "name"), ((str(c), name) for c, name in modbus.EXCEPTIONS.items()))
+
+
+# AlphaESS
+
+
+def keys_table(*names: str) -> str:
+    """Return the table of the keys that occur in any of some messages."""
+    head = ("key", "value", "unit", "quantity", "conf.", "source", "private", "in", "remarks")
+    fields = [field for field in FIELDS if set(names) & set(field.messages)]
+    if len(names) == 1:
+        head = (*head[:7], head[8])
+    return _table(head, (_key_cells(field, names) for field in fields))
+
+
+def _key_cells(field: AlphaField, names: tuple[str, ...]) -> tuple[str, ...]:
+    quantity = _code(field.quantity) if field.quantity else ""
+    if field.quantity and field.convert is not None:
+        quantity += f" ({QUANTITIES[template_of(field.quantity)].unit}, converted)"
+    where = ", ".join(_code(name) for name in names if name in field.messages)
+    remarks = [field.meaning] if field.meaning else []
+    remarks += ["a JSON number from the cloud"] if field.bare else []
+    remarks += ["stands in no payload: read out of another value"] if field.derived else []
+    return (
+        _code(field.name),
+        str(field.kind),
+        field.symbol,
+        quantity,
+        field.confidence,
+        field.source,
+        str(field.private or ""),
+        *((where,) if len(names) > 1 else ()),
+        "; ".join(remarks),
+    )
+
+
+# The vocabulary
+
+
+def quantities_table() -> str:
+    """Return the table of all quantities."""
+    head = ("key", "unit", "meaning", "device class", "state class", "decimals", "possible values")
+    rows = (
+        (
+            _code(entry.key),
+            entry.unit or "",
+            entry.meaning + (" (describes the device)" if entry.diagnostic else ""),
+            entry.device_class or "",
+            entry.state_class or "",
+            "" if entry.precision is None else str(entry.precision),
+            _range(entry.minimum, entry.maximum),
+        )
+        for entry in QUANTITIES.values()
+    )
+    return _table(head, rows)
+
+
+def _range(minimum: float | None, maximum: float | None) -> str:
+    if minimum is None or maximum is None:
+        return "any"
+    return f"{minimum:,.0f} … {maximum:,.0f}".replace("-", "−")
+
+
+TABLES: dict[str, Callable[..., str]] = {
+    "layout": layout_table,
+    "layouts": layouts_table,
+    "messages": messages_table,
+    "functions": functions_table,
+    "exceptions": exceptions_table,
+    "keys": keys_table,
+    "quantities": quantities_table,
+}
+"""What a `table:` marker may ask for, by its first word."""
+
+
+# The public names
+
+_SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):$")
+_ITEM = re.compile(r"    ([A-Za-z_]\w*): (.*)")
+
+
+def api(module_name: str, names: list[str]) -> str:
+    """Return the description of public names of a module."""
+    module = import_module(module_name)
+    return "\n\n".join(_describe(module, name) for name in names)
+
+
+def _describe(module: ModuleType, name: str) -> str:
+    thing = getattr(module, name)
+    head = f"### {_code(name)}"
+    if not callable(thing):
+        return f"{head}\n\n{_constant_doc(module, name)}"
+    parts = [head]
+    if not isinstance(thing, EnumMeta):
+        parts.append(f"```py\n{name}{_signature(thing)}\n```")
+    parts.append(_prose(inspect.getdoc(thing) or ""))
+    if inspect.isclass(thing):
+        parts.append("\n".join(_members(thing)))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _constant_doc(module: ModuleType, name: str) -> str:
+    """Return the text below a constant's assignment, or its value where there is none."""
+    home = import_module(f"inverterproto.{module._HOMES[name]}") if name in _homes(module) else module
+    body = ast.parse(Path(str(home.__file__)).read_text(encoding="utf-8")).body
+    for statement, after in zip(body, body[1:], strict=False):
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        target = statement.target if isinstance(statement, ast.AnnAssign) else target
+        if not isinstance(target, ast.Name) or target.id != name:
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            return str(after.value.value)
+    return f"`{getattr(module, name)}`".replace("inverterproto.stream.", "")
+
+
+def _homes(module: ModuleType) -> dict[str, str]:
+    homes: dict[str, str] = getattr(module, "_HOMES", {})
+    return homes
+
+
+def _signature(thing: Any) -> str:  # noqa: ANN401 - any callable
+    try:
+        text = str(inspect.signature(thing))
+    except ValueError:
+        return "(…)"
+    text = re.sub(r"\b(?:inverterproto|collections|typing|datetime)(?:\.[a-z_]+)*\.(?=[A-Z])", "", text)
+    text = re.sub(r"<[^>]*\.([A-Za-z_]+)>", r"\1", text)
+    return text.replace("'", "").removesuffix(" -> None")
+
+
+def _members(thing: type) -> Iterator[str]:
+    """Yield a line for each public attribute, method or enum member of a class."""
+    if isinstance(thing, EnumMeta):
+        yield from (f"- `{member.name}`: `{member.value!s}`" for member in thing)  # type: ignore[var-annotated]
+        return
+    for name, member in vars(thing).items():
+        inner = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+        if name.startswith("_") or not (inspect.isfunction(inner) or isinstance(inner, property)):
+            continue
+        first = (inspect.getdoc(inner) or "").partition("\n\n")[0].replace("\n", " ")
+        if isinstance(inner, property):
+            yield f"- `{name}`: {first}"
+        else:
+            shown = re.sub(r"\((?:self|cls)(?:, )?", "(", _signature(inner), count=1)
+            yield f"- `{name}{shown}`: {first}"
+
+
+def _prose(text: str) -> str:
+    """Return a docstring as Markdown: its sections as lists, its examples as code."""
+    lines: list[str] = []
+    section = example = False
+    for line in text.splitlines():
+        example = line.startswith(">>>") or (example and line != "")
+        if example:
+            lines.append(f"    {line}")
+        elif found := _SECTION.match(line):
+            section = True
+            lines += [f"*{found[1]}*", ""]
+        elif section and (item := _ITEM.match(line)):
+            lines.append(f"- `{item[1]}`: {item[2]}")
+        else:
+            section = section and (not line or line.startswith(" "))
+            lines.append(line.strip() if section else line)
+    return "\n".join(lines).strip()
