@@ -29,8 +29,8 @@ class Effort(NamedTuple):
     stream_bytes: int
 
 
-FULL = Effort(25, 0.03, 21, 100_000_000, 64_000)
-QUICK = Effort(7, 0.01, 7, 10_000_000, 16_000)
+FULL = Effort(25, 0.03, 21, 100_000_000, 40_000)
+QUICK = Effort(7, 0.01, 7, 10_000_000, 20_000)
 
 
 class Goal(NamedTuple):

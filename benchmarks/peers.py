@@ -53,7 +53,9 @@ def _construct_type(field: Field) -> Any:  # noqa: ANN401 - a construct type
             if not field.name.endswith("_id"):
                 return padded
             size = field.size  # these are padded with spaces
-            return construct.ExprAdapter(padded, obj_.rstrip(), lambda text, _: text.ljust(size))
+            return construct.ExprAdapter(
+                padded, lambda text, _: text.rstrip(), lambda text, _: text.ljust(size)
+            )
         return construct.Bytes(field.size)
     _, divisor = field.ratio
     if field.absent:
@@ -72,7 +74,8 @@ def _construct_type(field: Field) -> Any:  # noqa: ANN401 - a construct type
 
 def _clock(raw: Sequence[int]) -> str | None:
     try:
-        return str(datetime(2000 + raw[0], *raw[1:6]))
+        year, month, day, hour, minute, second = raw
+        return str(datetime(2000 + year, month, day, hour, minute, second))
     except ValueError:
         return None
 

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
-
 Number = int | float
 
 

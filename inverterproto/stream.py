@@ -186,6 +186,7 @@ class StreamDecoder:
         "_fault",
         "_fault_end",
         "_held",
+        "_more",
         "_need",
         "_next",
         "_offset",
@@ -204,6 +205,7 @@ class StreamDecoder:
         self._need = 0  # held bytes without which nothing can be decided
         self._fault: Unframed | None = None  # the reason of the current run, its bytes left out
         self._fault_end = 0  # where the damaged frame that began the run claimed to end; 0: none
+        self._more: Unframed | None = None  # the last piece of the current run, if one was given
 
     @property
     def held(self) -> int:
@@ -242,7 +244,7 @@ class StreamDecoder:
             else:
                 size = framing.match(data, cursor, end)
                 if size > 0:
-                    if run < cursor or self._fault is not None:
+                    if run < cursor or self._more is not None:
                         self._give_run(items, data, run, cursor)
                     run = cursor + size
                     items.append(Framed(base + cursor, bytes(data[cursor:run]), framing))
@@ -309,7 +311,7 @@ class StreamDecoder:
             run = self._give_pieces(items, data, run, end)
             if run < end:
                 self._give_plain(items, bytes(data[run:end]), self._offset + run)
-        self._fault = None
+        self._fault = self._more = None
         self._fault_end = 0
         return end
 
@@ -322,16 +324,19 @@ class StreamDecoder:
 
     def _give_plain(self, items: list[Item], raw: bytes, at: int) -> None:
         """Give undamaged unframed bytes away, told apart by what they are."""
-        if self._fault is not None:
-            items.append(self._fault._replace(offset=at, raw=raw))
+        if self._more is not None:
+            items.append(self._more._replace(offset=at, raw=raw))
             return
         start = 0
-        reason = Reason.JUNK
         for size, reason in self._split(raw):
-            items.append(Unframed(at + start, raw[start : start + size], reason, str(reason)))
+            part = raw[start : start + size]
+            if reason is Reason.JUNK and start == 0 and self._fault is not None:
+                last = self._fault._replace(offset=at, raw=part)
+            else:
+                last = Unframed(at + start, part, reason, str(reason))
+            items.append(last)
+            self._more = last
             start += size
-        # What follows in the same run is more of the same.
-        self._fault = Unframed(at, b"", reason, str(reason))
 
 
 def _finder(starts: bytes) -> Callable[[bytes | bytearray, int, int], int]:

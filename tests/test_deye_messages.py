@@ -11,20 +11,22 @@ from hypothesis import strategies as st
 
 from inverterproto.checksum import crc16_modbus
 from inverterproto.decoding import plain
-from inverterproto.deye.dating import Stamp
-from inverterproto.deye.frame import ENVELOPE, Frame
-from inverterproto.deye.layouts import MODULES, layout_of
-from inverterproto.deye.messages import (
+from inverterproto.deye.bodies import (
     AT_INTERIM_KIND,
     AT_KIND,
     COMMAND,
     COMMAND_REPLY,
-    DATA,
-    HANDSHAKE,
-    HEARTBEAT,
     INTERIM_REPLY,
     MODBUS_KIND,
     POWER_KIND,
+)
+from inverterproto.deye.dating import Stamp
+from inverterproto.deye.frame import ENVELOPE, Frame
+from inverterproto.deye.layouts import MODULES, layout_of
+from inverterproto.deye.messages import (
+    DATA,
+    HANDSHAKE,
+    HEARTBEAT,
     REPORT,
     TYPES,
     WIFI,

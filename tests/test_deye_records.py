@@ -339,6 +339,18 @@ def test_the_power_of_a_battery_output_is_derived_alike() -> None:
     assert measure_bytes(PANELS, "00 00 00 00 00 30 02")["battery_output_power"] == 96
 
 
+def test_the_power_of_a_battery_keeps_the_sign_of_its_current() -> None:
+    layout = Layout(
+        "battery",
+        "Battery",
+        (
+            measured(0, "battery_voltage", Int16ub, "1/100"),
+            measured(2, "battery_current", Int16sb, "1/100", turned=True),
+        ),
+    )
+    assert measure_bytes(layout, "1400 ff9c")["battery_power"] == 51.2
+
+
 def test_a_sum_with_an_input_missing_is_not_told() -> None:
     assert "pv_power" not in measure_bytes(PANELS, "0a 02 15")
     assert "pv_power" not in measure_bytes(PANELS, "0a 02 15 0a")

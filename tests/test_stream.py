@@ -10,6 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inverterproto import stream as stream_module
+from inverterproto.alphaess.frame import FRAMING as ALPHA
+from inverterproto.alphaess.frame import Frame as AlphaFrame
 from inverterproto.deye.frame import ENVELOPE, FRAMING, LONGEST, START, Frame, V5Framing
 from inverterproto.errors import ChecksumError, IncompleteError, ProtocolError
 from inverterproto.stream import (
@@ -128,11 +130,13 @@ def frames(items: Iterable[Item]) -> list[tuple[int, bytes]]:
     return [(item.offset, item.raw) for item in items if isinstance(item, Framed)]
 
 
-def frames_by_definition(data: bytes, framing: Framing) -> list[tuple[int, bytes]]:
+def frames_by_definition(data: bytes, *framings: Framing) -> list[tuple[int, bytes]]:
     """Return the frames that there are: from left to right, the first that fits."""
+    by_start = {framing.start: framing for framing in framings}
     found, at = [], 0
     while at < len(data):
-        size = framing.match(data, at, len(data)) if data[at] == framing.start else 0
+        framing = by_start.get(data[at])
+        size = framing.match(data, at, len(data)) if framing else 0
         if size > 0:
             found.append((at, data[at : at + size]))
         at += max(size, 1)
@@ -441,6 +445,41 @@ def test_frames_of_two_families_are_told_apart() -> None:
         ]
 
 
+KEEP_ALIVE = bytes.fromhex("01010000000000110a")
+STATUS_REPLY = bytes.fromhex("010210000000147b22537461747573223a2253756363657373227d57ac")
+READ_COILS = bytes.fromhex("0101001300138c02")  # in AlphaESS the head of a frame of 310 MiB
+
+
+def test_frames_of_both_families_are_told_apart() -> None:
+    parts = [
+        (KEEP_ALIVE, FRAME),
+        (HEARTBEAT, FRAME),
+        (STATUS_REPLY, FRAME),
+        (DATA, FRAME),
+        (AT_TEXT, AT),
+        (KEEP_ALIVE, FRAME),
+    ]
+    items = decode([b"".join(data for data, _ in parts)], FRAMING, ALPHA)
+    assert told(items) == parts
+    families = [item.family for item in items if isinstance(item, Framed)]
+    assert families == ["alphaess", "deye", "alphaess", "deye", "alphaess"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [BARE_MODBUS, BARE_MODBUS_REQUEST, READ_COILS],
+    ids=["reply", "request", "request to read coils"],
+)
+def test_bare_modbus_is_told_as_such_though_it_begins_as_a_frame_of_the_other_family(
+    message: bytes,
+) -> None:
+    parts = [(HEARTBEAT, FRAME), (message, MODBUS), (HEARTBEAT, FRAME)]
+    stream = b"".join(data for data, _ in parts)
+    assert told(decode([stream], FRAMING)) == parts
+    assert told(decode([stream], FRAMING, ALPHA)) == parts
+    assert told(decode(bytewise(stream), FRAMING, ALPHA)) == parts
+
+
 # Properties
 
 real = st.sampled_from([HEARTBEAT, READ, DATA, raw("tsun-wifi"), raw("tsun-at-reply")])
@@ -478,6 +517,22 @@ parts = st.one_of(real, foreign, lies, flips(), fragments(), forged(), junk)
 streams = st.lists(parts, max_size=8).map(b"".join)
 cuts = st.lists(st.integers(0, 2000), max_size=12)
 pieces = st.sampled_from([1, 7, 32, PIECE])
+alpha = st.one_of(
+    st.sampled_from([KEEP_ALIVE, STATUS_REPLY, READ_COILS, STATUS_REPLY[:-1] + b"\xad"]),
+    st.builds(
+        lambda direction, command, payload: AlphaFrame(1, direction, command, payload).build(),
+        st.integers(1, 2),
+        st.integers(0, 255),
+        st.binary(max_size=40) | st.just(STATUS_REPLY),
+    ),
+    st.builds(
+        lambda length, rest: b"\x01\x01\x10" + length.to_bytes(4, "big") + rest,
+        st.integers(0, 100) | st.integers(0, 70_000) | st.integers(0, 2**32 - 1),
+        st.binary(max_size=100),
+    ),
+    st.lists(st.sampled_from(b"\x00\x01\x02\x03{"), max_size=30).map(bytes),
+)
+mixed_streams = st.lists(alpha | parts, max_size=8).map(b"".join)
 tiny_streams = st.lists(st.sampled_from(b"!!!\x00\x01\x02\x03\x04"), max_size=60).map(bytes)
 
 
@@ -499,18 +554,20 @@ def test_any_chunking_of_overlapping_frames_gives_the_same_items(
         assert decode(bytewise(stream), TINY) == items
 
 
-@given(streams, tiny_streams, cuts, pieces)
+@given(mixed_streams, cuts, pieces)
 def test_any_chunking_of_two_families_gives_the_same_items(
-    stream: bytes, tiny: bytes, places: list[int], piece: int
+    stream: bytes, places: list[int], piece: int
 ) -> None:
-    mixed = stream + tiny + stream
     with pieces_of(piece):
-        assert decode(cut(mixed, places), FRAMING, TINY) == decode([mixed], FRAMING, TINY)
+        for framings in ((ALPHA,), (FRAMING, ALPHA)):
+            items = decode([stream], *framings)
+            assert decode(cut(stream, places), *framings) == items
+            assert decode(bytewise(stream), *framings) == items
 
 
-@given(streams | tiny_streams, cuts, pieces)
+@given(mixed_streams | tiny_streams, cuts, pieces)
 def test_the_items_tile_the_stream(stream: bytes, places: list[int], piece: int) -> None:
-    for framings in ((FRAMING,), (TINY,), (FRAMING, TINY)):
+    for framings in ((FRAMING,), (ALPHA,), (TINY,), (FRAMING, ALPHA, TINY)):
         with pieces_of(piece):
             items = decode(cut(stream, places), *framings)
         assert b"".join(item.raw for item in items) == stream
@@ -521,9 +578,10 @@ def test_the_items_tile_the_stream(stream: bytes, places: list[int], piece: int)
             at += len(item.raw)
 
 
-@given(streams)
+@given(mixed_streams)
 def test_the_frames_are_those_that_there_are(stream: bytes) -> None:
-    assert frames(decode([stream])) == frames_by_definition(stream, FRAMING)
+    for framings in ((FRAMING,), (ALPHA,), (FRAMING, ALPHA)):
+        assert frames(decode([stream], *framings)) == frames_by_definition(stream, *framings)
 
 
 @given(tiny_streams)

@@ -57,7 +57,7 @@ def lines(
 ) -> Iterator[Line]:
     """Yield the tree of one item."""
     item = decoded.item
-    place = f"at {item.offset}{_origin(decoded, name_sources)}, {len(item.raw)} bytes"
+    place = f"at {item.offset}, {len(item.raw)} bytes{_origin(decoded, name_sources)}"
     if decoded.at is not None:
         place += f", arrived {utc_text(decoded.at)}"
     if decoded.message is not None and decoded.family is not None:

@@ -49,13 +49,13 @@ class Chunk(NamedTuple):
         return self.source, self.connection, self.sender
 
     def place(self, *, name_source: bool) -> str:
-        """Say where the bytes come from, as far as there is a choice: ` of dump.bin`, or nothing."""
+        """Say where the bytes come from, as far as there is a choice: ` (dump.bin)`, or nothing."""
         parts = [self.source] if name_source else []
         if self.connection is not None:
             parts.append(f"connection {self.connection}")
         if self.sender is not None:
             parts.append(f"from {self.sender}")
-        return f" of {', '.join(parts)}" if parts else ""
+        return f" ({', '.join(parts)})" if parts else ""
 
 
 class Source(NamedTuple):

@@ -118,7 +118,7 @@ def scan(payload: bytes) -> Document:
         ProtocolError: it is no JSON object.
     """
     text = payload.decode("latin-1")
-    utf8 = _is_utf8(payload)
+    utf8 = is_utf8(payload)
     opening = _match_open(text)
     if opening is None:
         raise _unexpected(text, 0, "{")
@@ -187,7 +187,7 @@ def _read_nested(text: str, start: int, *, utf8: bool) -> tuple[Any, int]:
         deepest = max(deepest, depth)
         if depth <= 0:
             break
-    nested = _recoded(text[start:at], utf8=utf8)
+    nested = recoded(text[start:at], utf8=utf8)
     if deepest > DEEPEST:
         return nested, at
     try:
@@ -219,19 +219,19 @@ def _number(token: str) -> Any:  # noqa: ANN401 - int, float or str
 
 def _content(raw: str, *, utf8: bool) -> str:
     """Return what a string says, given what stands between its quotation marks."""
-    written = _recoded(raw, utf8=utf8)
+    written = recoded(raw, utf8=utf8)
     if "\\" not in written:
         return written
     text: str = json.loads(f'"{written}"', strict=False)
     return written if _find_surrogate(text) else text
 
 
-def _recoded(text: str, *, utf8: bool) -> str:
+def recoded(text: str, *, utf8: bool) -> str:
     """Return as UTF-8 what was read as Latin-1, if the payload is UTF-8."""
     return text if text.isascii() or not utf8 else text.encode("latin-1").decode()
 
 
-def _is_utf8(payload: bytes) -> bool:
+def is_utf8(payload: bytes) -> bool:
     try:
         payload.decode()
     except UnicodeDecodeError:

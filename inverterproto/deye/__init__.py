@@ -1,1 +1,56 @@
-"""Deye and every other maker on a Solarman/IGEN logger stick: the V5 protocol."""
+"""Deye and every other maker on a Solarman/IGEN logger stick: the V5 protocol.
+
+    frame = Frame.parse(data)            # the envelope, checksum verified
+    message = Message.parse(frame)       # what it says: name, fields, readings, problems
+    answer = reply(frame, time).build()  # what the cloud would answer
+
+`StreamDecoder(FRAMING)` (from `inverterproto`) finds frames in a stream; `LoggerDating` dates the
+records of a logger that was not told the time; `modbus` has the Modbus RTU messages in commands.
+"""
+
+from typing import TYPE_CHECKING
+
+from inverterproto.lazy import exports
+
+if TYPE_CHECKING:
+    from inverterproto.deye.bodies import AT_KIND, MODBUS_KIND, POWER_KIND
+    from inverterproto.deye.dating import LoggerDating, Stamp
+    from inverterproto.deye.frame import FRAMING, Frame, V5Framing
+    from inverterproto.deye.layouts import layout_of
+    from inverterproto.deye.messages import Message, build_payload, command, is_request, reply
+
+_HOMES = {
+    "AT_KIND": "bodies",
+    "FRAMING": "frame",
+    "Frame": "frame",
+    "LoggerDating": "dating",
+    "MODBUS_KIND": "bodies",
+    "Message": "messages",
+    "POWER_KIND": "bodies",
+    "Stamp": "dating",
+    "V5Framing": "frame",
+    "build_payload": "messages",
+    "command": "messages",
+    "is_request": "messages",
+    "layout_of": "layouts",
+    "reply": "messages",
+}
+
+__all__ = [
+    "AT_KIND",
+    "FRAMING",
+    "MODBUS_KIND",
+    "POWER_KIND",
+    "Frame",
+    "LoggerDating",
+    "Message",
+    "Stamp",
+    "V5Framing",
+    "build_payload",
+    "command",
+    "is_request",
+    "layout_of",
+    "reply",
+]
+
+__getattr__, __dir__ = exports(__name__, _HOMES)

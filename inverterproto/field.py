@@ -1,0 +1,183 @@
+"""One field of a payload: everything that is known of it, once."""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any, NamedTuple
+
+from inverterproto.errors import FieldError
+from inverterproto.octets import Octets, Value
+from inverterproto.quantity import QUANTITIES, template_of
+from inverterproto.redact import Private
+
+
+class Field(NamedTuple):
+    """One field of a payload.
+
+    Attributes:
+        offset: of its first byte in the payload.
+        name: its name in `fields`.
+        type: a construct integer, or one of `Text`, `Raw`, `Clock`, `Mac`.
+        scale: the fraction by which the raw integer is multiplied: `"1/10"`, `"10"`.
+        bias: subtracted from the raw integer before that.
+        unit: of the value; if None and there is a quantity, that quantity's.
+        quantity: the vocabulary's key that this field measures, if it measures one.
+        turned: the device counts in the other direction than the vocabulary.
+        absent: raw integers that mean "not fitted" or "no reading".
+        names: what the values of an enumeration mean.
+        confidence: A two independent sources or real bytes, B one source, C a guess.
+        source: letters of the sources (see the protocol pages).
+        private: the kind of secret it holds, if any.
+        hexadecimal: people read its numbers in base 16.
+        meaning: a few words for people, where the name does not say it all.
+    """
+
+    offset: int
+    name: str
+    type: Any
+    scale: str = "1"
+    bias: int = 0
+    unit: str | None = None
+    quantity: str | None = None
+    turned: bool = False
+    absent: tuple[int, ...] = ()
+    names: Mapping[int, str] | None = None
+    confidence: str = "A"
+    source: str = ""
+    private: Private | None = None
+    hexadecimal: bool = False
+    meaning: str = ""
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        size: int = self.type.sizeof()
+        return size
+
+    @property
+    def end(self) -> int:
+        """The offset of the first byte behind it."""
+        return self.offset + self.size
+
+    @property
+    def known(self) -> bool:
+        """Whether the field means something to us."""
+        return not self.name.startswith("unknown_")
+
+    @property
+    def symbol(self) -> str:
+        """The unit's symbol, or nothing."""
+        if self.unit is None and self.quantity is not None:
+            return QUANTITIES[template_of(self.quantity)].unit or ""
+        return self.unit or ""
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """Numerator and denominator of the scale."""
+        numerator, _, denominator = self.scale.partition("/")
+        return int(numerator), int(denominator or 1)
+
+    @property
+    def type_name(self) -> str:
+        """The type as the documentation writes it: `u16be`, `text 16`."""
+        if isinstance(self.type, Octets):
+            return self.type.title
+        code = self.code
+        order = "" if self.size == 1 else ("be" if self.order == ">" else "le")
+        return f"{'u' if code.isupper() else 's'}{8 * self.size}{order}"
+
+    @property
+    def code(self) -> str:
+        """The type's letter (and count) in a `struct` format."""
+        return f"{self.size}s" if isinstance(self.type, Octets) else str(self.type.fmtstr)[1]
+
+    @property
+    def order(self) -> str:
+        """The byte order as `struct` has it, or nothing where it does not matter."""
+        return "" if isinstance(self.type, Octets) or self.size == 1 else str(self.type.fmtstr)[0]
+
+    def to_value(self, raw: Any) -> Value:  # noqa: ANN401 - what struct or construct gives
+        """Turn what the bytes hold (an integer, or bytes) into the field's value."""
+        if isinstance(self.type, Octets):
+            return self.type.decode(raw)
+        if raw in self.absent:
+            return None
+        numerator, denominator = self.ratio
+        number: int = (raw - self.bias) * numerator
+        return number if denominator == 1 else number / denominator
+
+    def to_bytes(self, value: Value) -> bytes:
+        """Return the field's bytes for a value.
+
+        Raises:
+            FieldError: for a value that the field cannot carry.
+        """
+        if isinstance(self.type, Octets):
+            try:
+                octets = self.type.encode(value)
+                if len(octets) != self.size:
+                    raise ValueError(f"exactly {self.size} bytes")
+                return octets
+            except (ValueError, TypeError, AttributeError) as error:
+                raise FieldError(
+                    self.name, "cannot be written", expected=self.type.title, found=repr(value)
+                ) from error
+        raw = self.to_raw(value)
+        built: bytes = self.type.build(raw)
+        return built
+
+    def to_raw(self, value: Value) -> int:
+        """Return the raw integer for a number, or for None where the field has an absent value."""
+        if value is None and self.absent:
+            return self.absent[0]
+        numerator, denominator = self.ratio
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise FieldError(self.name, "not a number", expected="a number", found=repr(value))
+        exact = value * denominator / numerator + self.bias if abs(value) < 2**64 else inf
+        # The comparison is written so that NaN and infinity fail it too.
+        if not abs(exact) < 2**64 or abs(exact - round(exact)) > 0.01:
+            step = numerator / denominator
+            raise FieldError(
+                self.name, "not a step of the scale", expected=f"a multiple of {step}", found=value
+            )
+        raw = round(exact)
+        bits = 8 * self.size
+        low, high = (0, 2**bits) if self.code.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+        if not low <= raw < high:
+            expected = f"{self._plain(low)} to {self._plain(high - 1)}"
+            raise FieldError(self.name, "out of range", expected=expected, found=value)
+        if raw in self.absent:
+            raise FieldError(
+                self.name, "stands for 'no reading'", expected="null for that", found=value
+            )
+        return raw
+
+    def _plain(self, raw: int) -> float:
+        numerator, denominator = self.ratio
+        return (raw - self.bias) * numerator / denominator
+
+
+def measured(
+    offset: int,
+    key: str,
+    type: Any,  # noqa: A002, ANN401 - the field's own name for it; a construct type
+    scale: str = "1",
+    **more: Any,  # noqa: ANN401 - the rest of Field
+) -> Field:
+    """Declare a field that measures a quantity and bears its name."""
+    return Field(offset, key, type, scale, quantity=key, **more)
+
+
+class Row(NamedTuple):
+    """A field in its place in a frame, for people.
+
+    Attributes:
+        offset: in the frame.
+        raw: its bytes.
+        field: its declaration.
+        value: what it says.
+    """
+
+    offset: int
+    raw: bytes
+    field: Field
+    value: Any

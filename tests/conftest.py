@@ -1,0 +1,47 @@
+"""What the tests of several modules share."""
+
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner
+
+from inverterproto_cli.main import group
+
+
+class Run(NamedTuple):
+    """What a command did: its exit code, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+Invoke = Callable[..., Run]
+
+
+def invoke(*arguments: str | Path, stdin: bytes | str | None = None) -> Run:
+    """Run the command line in this process; what it does not catch fails the test."""
+    result = CliRunner(catch_exceptions=False).invoke(
+        group, [str(argument) for argument in arguments], input=stdin, prog_name="inverterproto"
+    )
+    return Run(result.exit_code, result.stdout, result.stderr)
+
+
+def decode(*arguments: str | Path, stdin: bytes | str | None = None) -> Run:
+    """Run `inverterproto decode`."""
+    return invoke("decode", *arguments, stdin=stdin)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the options of whoever runs the tests out of them."""
+    for name in os.environ:
+        if name.startswith("INVERTERPROTO_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    if find_spec("inverterproto.alphaess.messages") is None:
+        monkeypatch.setenv("INVERTERPROTO_FAMILY", "deye")
