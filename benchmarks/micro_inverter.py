@@ -77,9 +77,8 @@ def run(effort: Effort) -> Iterator[Line]:
     else:
         yield samples.line(NODE, OURS, at_most(1.1))
     yield samples.line(KAITAI, OURS, note="raw values, no checksum")
-    yield samples.line(UNTOUCHED, UNTOUCHED)
-    yield samples.line(FRAME, FRAME)
-    yield samples.line(BUILD, BUILD)
+    for what in (UNTOUCHED, FRAME, BUILD):
+        yield samples.line(what, what)
     yield samples.line(CONSTRUCT_BUILD, BUILD)
     yield samples.line(REPLY, REPLY)
 

@@ -19,7 +19,8 @@ from construct import obj_, this
 from crccheck.crc import Crc16Modbus
 
 from inverterproto.deye.layouts import layout_of
-from inverterproto.layout import Clock, Field, Octets, Raw, decode_text
+from inverterproto.field import Field
+from inverterproto.octets import Clock, Octets, Raw, decode_text
 
 _SENSOR_TYPE = 0x5408
 _HEAD = 21

@@ -10,13 +10,16 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from enum import EnumMeta
+from functools import cached_property
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from inverterproto.alphaess.fields import FIELDS, Field as AlphaField
-from inverterproto.deye import messages, modbus, payloads
+from inverterproto.alphaess.fields import FIELDS
+from inverterproto.alphaess.fields import Field as AlphaField
+from inverterproto.deye import bodies, messages, modbus, payloads
 from inverterproto.deye.layouts import MODULES, head, layout_of
 from inverterproto.layout import Field, Layout, Octets
 from inverterproto.quantity import QUANTITIES, template_of
@@ -137,8 +140,8 @@ def messages_table() -> str:
 
 
 def _answer(code: int) -> str:
-    if code == messages.COMMAND:
-        replies = (messages.COMMAND_REPLY, messages.INTERIM_REPLY)
+    if code == bodies.COMMAND:
+        replies = (bodies.COMMAND_REPLY, bodies.INTERIM_REPLY)
         return ", ".join(f"0x{reply:02X}" for reply in replies)
     return f"0x{code - messages.REPLY_STEP:02X}" if messages.is_request(code) else ""
 
@@ -162,11 +165,10 @@ def exceptions_table() -> str:
 
 def keys_table(*names: str) -> str:
     """Return the table of the keys that occur in any of some messages."""
-    head = ("key", "value", "unit", "quantity", "conf.", "source", "private", "in", "remarks")
+    where = ("in",) if len(names) > 1 else ()
+    titles = ("key", "value", "unit", "quantity", "conf.", "source", "private", *where, "remarks")
     fields = [field for field in FIELDS if set(names) & set(field.messages)]
-    if len(names) == 1:
-        head = (*head[:7], head[8])
-    return _table(head, (_key_cells(field, names) for field in fields))
+    return _table(titles, (_key_cells(field, names) for field in fields))
 
 
 def _key_cells(field: AlphaField, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -232,6 +234,7 @@ TABLES: dict[str, Callable[..., str]] = {
 # The public names
 
 _SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):$")
+_TITLES = {"Args": "Arguments"}
 _ITEM = re.compile(r"    ([A-Za-z_]\w*): (.*)")
 
 
@@ -243,45 +246,43 @@ def api(module_name: str, names: list[str]) -> str:
 
 def _describe(module: ModuleType, name: str) -> str:
     thing = getattr(module, name)
-    head = f"### {_code(name)}"
+    head = f"#### {_code(name)}"
     if not callable(thing):
         return f"{head}\n\n{_constant_doc(module, name)}"
     parts = [head]
     if not isinstance(thing, EnumMeta):
         parts.append(f"```py\n{name}{_signature(thing)}\n```")
     parts.append(_prose(inspect.getdoc(thing) or ""))
-    if inspect.isclass(thing):
-        parts.append("\n".join(_members(thing)))
+    if members := list(_members(thing)) if inspect.isclass(thing) else []:
+        parts.append(f"*{'Values' if isinstance(thing, EnumMeta) else 'Methods and properties'}*")
+        parts.append("\n".join(members))
     return "\n\n".join(part for part in parts if part)
 
 
 def _constant_doc(module: ModuleType, name: str) -> str:
     """Return the text below a constant's assignment, or its value where there is none."""
-    home = import_module(f"inverterproto.{module._HOMES[name]}") if name in _homes(module) else module
-    body = ast.parse(Path(str(home.__file__)).read_text(encoding="utf-8")).body
-    for statement, after in zip(body, body[1:], strict=False):
-        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-        target = statement.target if isinstance(statement, ast.AnnAssign) else target
-        if not isinstance(target, ast.Name) or target.id != name:
-            continue
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            return str(after.value.value)
-    return f"`{getattr(module, name)}`".replace("inverterproto.stream.", "")
-
-
-def _homes(module: ModuleType) -> dict[str, str]:
     homes: dict[str, str] = getattr(module, "_HOMES", {})
-    return homes
+    home = import_module(f".{homes[name]}", module.__name__) if name in homes else module
+    body = ast.parse(Path(str(home.__file__)).read_text(encoding="utf-8")).body
+    for statement, below in pairwise(body):
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if isinstance(statement, ast.AnnAssign):
+            targets = [statement.target]
+        named = any(isinstance(target, ast.Name) and target.id == name for target in targets)
+        if named and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            return str(below.value.value)
+    return _code(_plain_names(str(getattr(module, name))))
 
 
 def _signature(thing: Any) -> str:  # noqa: ANN401 - any callable
-    try:
-        text = str(inspect.signature(thing))
-    except ValueError:
-        return "(…)"
-    text = re.sub(r"\b(?:inverterproto|collections|typing|datetime)(?:\.[a-z_]+)*\.(?=[A-Z])", "", text)
-    text = re.sub(r"<[^>]*\.([A-Za-z_]+)>", r"\1", text)
-    return text.replace("'", "").removesuffix(" -> None")
+    text = _plain_names(str(inspect.signature(thing)))
+    unquoted = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)
+    return unquoted.replace("= <factory>", "= {}").removesuffix(" -> None")
+
+
+def _plain_names(text: str) -> str:
+    """Return the text of a type without the modules of its names."""
+    return re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])", "", text)
 
 
 def _members(thing: type) -> Iterator[str]:
@@ -291,10 +292,11 @@ def _members(thing: type) -> Iterator[str]:
         return
     for name, member in vars(thing).items():
         inner = member.__func__ if isinstance(member, classmethod | staticmethod) else member
-        if name.startswith("_") or not (inspect.isfunction(inner) or isinstance(inner, property)):
+        known = inspect.isfunction(inner) or isinstance(inner, property | cached_property)
+        if name.startswith("_") or not known:
             continue
         first = (inspect.getdoc(inner) or "").partition("\n\n")[0].replace("\n", " ")
-        if isinstance(inner, property):
+        if not inspect.isfunction(inner):
             yield f"- `{name}`: {first}"
         else:
             shown = re.sub(r"\((?:self|cls)(?:, )?", "(", _signature(inner), count=1)
@@ -311,7 +313,7 @@ def _prose(text: str) -> str:
             lines.append(f"    {line}")
         elif found := _SECTION.match(line):
             section = True
-            lines += [f"*{found[1]}*", ""]
+            lines += [f"*{_TITLES.get(found[1], found[1])}*", ""]
         elif section and (item := _ITEM.match(line)):
             lines.append(f"- `{item[1]}`: {item[2]}")
         else:

@@ -1,6 +1,7 @@
 """One field of a payload: everything that is known of it, once."""
 
 from collections.abc import Mapping
+from functools import cache
 from math import inf
 from typing import Any, NamedTuple
 
@@ -8,6 +9,13 @@ from inverterproto.errors import FieldError
 from inverterproto.octets import Octets, Value
 from inverterproto.quantity import QUANTITIES, template_of
 from inverterproto.redact import Private
+
+
+@cache
+def _ratio(scale: str) -> tuple[int, int]:
+    """Return numerator and denominator of a scale such as `"1/10"`."""
+    numerator, _, denominator = scale.partition("/")
+    return int(numerator), int(denominator or 1)
 
 
 class Field(NamedTuple):
@@ -50,7 +58,7 @@ class Field(NamedTuple):
     @property
     def size(self) -> int:
         """The number of bytes."""
-        size: int = self.type.sizeof()
+        size: int = self.type.length
         return size
 
     @property
@@ -73,8 +81,7 @@ class Field(NamedTuple):
     @property
     def ratio(self) -> tuple[int, int]:
         """Numerator and denominator of the scale."""
-        numerator, _, denominator = self.scale.partition("/")
-        return int(numerator), int(denominator or 1)
+        return _ratio(self.scale)
 
     @property
     def type_name(self) -> str:
@@ -121,9 +128,8 @@ class Field(NamedTuple):
                 raise FieldError(
                     self.name, "cannot be written", expected=self.type.title, found=repr(value)
                 ) from error
-        raw = self.to_raw(value)
-        built: bytes = self.type.build(raw)
-        return built
+        order = "big" if self.order == ">" else "little"
+        return self.to_raw(value).to_bytes(self.size, order, signed=self.code.islower())
 
     def to_raw(self, value: Value) -> int:
         """Return the raw integer for a number, or for None where the field has an absent value."""

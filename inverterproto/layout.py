@@ -15,8 +15,8 @@ together again, is that payload.
 *Two engines, one declaration.* `Layout.construct()` gives the table as a `construct.Struct`: the
 definition, and slow. For the hot path a *plan* is derived from it once for each number of fields
 that a payload may hold: precompiled `struct.Struct`s (one for each run of fields of one byte
-order) and a generated function that converts and names their results in one dict display. A
-property test holds the two to the same result.
+order) and a generated function that converts and names their results (see `plan.py`). A property
+test holds the two to the same result.
 
 *Values.* A number is `(raw - bias) × scale`, where the scale is a fraction such as `"1/10"`: the
 division by the denominator yields the double nearest to the decimal, so 2320 / 10 is 232.0 and
@@ -26,8 +26,9 @@ not understood stay bytes.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
+from struct import Struct
 
 import construct
 
@@ -88,7 +89,7 @@ class Layout:
         self.phases = phases
         self.fields = tuple(_fill_gaps(name, sorted(fields, key=lambda field: field.offset)))
         self._ends = [field.end for field in self.fields]
-        self._plans: dict[int, Plan] = {}
+        self._plans: list[Plan | None] = [None] * (len(self.fields) + 1)
 
     def __repr__(self) -> str:
         return f"Layout({self.name!r}, {len(self.fields)} fields, {self.size} bytes)"
@@ -99,6 +100,15 @@ class Layout:
         return self._ends[-1] if self._ends else 0
 
     @cached_property
+    def pack(self) -> Callable[..., bytes]:
+        """Pack raw values, one for each field: the quick way to build a payload of integers.
+
+        Only for layouts in one byte order; raises `struct.error` where a value does not fit.
+        """
+        (order,) = {field.order for field in self.fields if field.order} or {"<"}
+        return Struct(order + "".join(field.code for field in self.fields)).pack
+
+    @cached_property
     def by_name(self) -> dict[str, Field]:
         """The fields by name."""
         return {field.name: field for field in self.fields}
@@ -106,12 +116,13 @@ class Layout:
     def parse(self, payload: bytes) -> Values:
         """Return all fields of a payload by name, whatever its length. Never fails."""
         count = bisect_right(self._ends, len(payload))
-        plan = self._plans.get(count)
+        plan = self._plans[count]
         if plan is None:
             plan = self._plans[count] = derive_plan(self.fields[:count])
-        values = plan.parse(payload)
-        if plan.end != len(payload):
-            values[f"unknown_{plan.end}"] = payload[plan.end :]
+        parse, end, rest = plan
+        values = parse(payload)
+        if end != len(payload):
+            values[rest] = payload[end:]
         return values
 
     def build(self, values: Mapping[str, Value], onto: bytes | None = None) -> bytes:

@@ -4,7 +4,6 @@ They are `construct` types, beside its own integers, in the tables of `inverterp
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import construct
@@ -83,20 +82,31 @@ def Raw(length: int) -> Octets:  # noqa: N802 - a type, spelled as construct spe
     return Octets(f"bytes {length}", length, bytes, encode)
 
 
+_TWO_DIGITS = [f"{number:02}" for number in range(100)]
+_DAYS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
 def _decode_clock(raw: bytes) -> str | None:
-    try:
-        return str(datetime(2000 + raw[0], *raw[1:6]))
-    except ValueError:
+    """Return six bytes as a date and time (written out: `datetime` takes three times as long)."""
+    year, month, day, hour, minute, second = raw
+    if year > 99 or not 0 < month < 13 or hour > 23 or minute > 59 or second > 59:
         return None
+    if not 0 < day <= _DAYS[month] or (month == 2 and day == 29 and year % 4):
+        return None
+    digits = _TWO_DIGITS
+    return (
+        f"20{digits[year]}-{digits[month]}-{digits[day]} "
+        f"{digits[hour]}:{digits[minute]}:{digits[second]}"
+    )
 
 
 def _encode_clock(text: str | None) -> bytes:
     if text is None:
         return bytes(6)
-    moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
-    return bytes(
-        (moment.year - 2000, moment.month, moment.day, moment.hour, moment.minute, moment.second)
-    )
+    raw = bytes(int(text[at : at + 2]) for at in (2, 5, 8, 11, 14, 17))
+    if _decode_clock(raw) != text:
+        raise ValueError("a date and time of this century")
+    return raw
 
 
 Clock = Octets("clock 6", 6, _decode_clock, _encode_clock)

@@ -87,14 +87,24 @@ def test_a_parsed_frame_is_the_same_as_one_made_of_values() -> None:
 WRONG: list[tuple[bytes, type[ProtocolError], str]] = [
     (b"", IncompleteError, "incomplete frame at offset 0: expected at least 13 bytes, found 0"),
     (
-        HEARTBEAT[:12],
+        HEARTBEAT[:2],
         IncompleteError,
-        "incomplete frame at offset 0: expected at least 13 bytes, found 12",
+        "incomplete frame at offset 0: expected at least 13 bytes, found 2",
+    ),
+    (
+        HEARTBEAT[:3],
+        IncompleteError,
+        "incomplete frame at offset 0: expected 14 bytes, found 3",
     ),
     (
         HEARTBEAT[:13],
         IncompleteError,
         "incomplete frame at offset 0: expected 14 bytes, found 13",
+    ),
+    (
+        b"\x16",
+        ProtocolError,
+        "bad start marker at offset 0: expected 0xa5, found 0x16",
     ),
     (POSTED, IncompleteError, "incomplete frame at offset 0: expected 273 bytes, found 268"),
     (

@@ -19,16 +19,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import inverterproto
 import pytest
+
+import inverterproto
 from docs import hooks
+from inverterproto.alphaess import messages as alphaess_messages
 from inverterproto.alphaess.fields import FIELDS
 from inverterproto.deye import modbus, payloads
 from inverterproto.deye.frame import Frame
 from inverterproto.deye.layouts import MODULES, layout_of
 from inverterproto.deye.messages import TYPES, Message, reply
+from inverterproto.layout import Layout
 from inverterproto.quantity import QUANTITIES
-
 from tests.vectors import FIXTURES, raw
 
 ROOT = FIXTURES.parent
@@ -52,9 +54,7 @@ class Block(NamedTuple):
         return f"{name_of(self.page)}:{self.line}"
 
 
-_FENCE = re.compile(
-    r'^( *)```(\w+)(?: title="([^"]+)")?\n(.*?)^\1```$', re.MULTILINE | re.DOTALL
-)
+_FENCE = re.compile(r'^( *)```(\w+)(?: title="([^"]+)")?\n(.*?)^\1```$', re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -113,7 +113,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
     path = tmp_path / request.param
     path.write_text(programs()[request.param], encoding="utf-8")
     command = [sys.executable, "-u", str(path), "127.0.0.1", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline().rpartition(" ")[2])
@@ -201,7 +201,7 @@ def test_console_examples_give_what_they_show(block: Block) -> None:
         if call.command == "echo $?":
             assert call.shown.strip() == str(status), block.place
             continue
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - our own example
             ["sh", "-c", call.command],  # noqa: S607 - whatever sh there is
             cwd=ROOT,
             env=environment,
@@ -220,7 +220,8 @@ def test_the_only_commands_that_are_shown_exist() -> None:
     from inverterproto_cli.main import COMMANDS
 
     for page in PAGES:
-        named = re.findall(r"^(?:\$ |.*\| )inverterproto ([a-z][a-z-]*)", page.read_text(), re.M)
+        text = page.read_text(encoding="utf-8")
+        named = re.findall(r"^(?:\$ |.*\| )inverterproto ([a-z][a-z-]*)", text, re.MULTILINE)
         assert set(named) <= COMMANDS.keys(), name_of(page)
 
 
@@ -265,7 +266,7 @@ def _every_layout() -> list[tuple[str, ...]]:
     named = [
         (name,)
         for name, value in vars(payloads).items()
-        if type(value) is hooks.Layout and value.size
+        if isinstance(value, Layout) and value.size
     ]
     forms = [("WIFI_FORMS", f"0x{sub_id:02X}") for sub_id in payloads.WIFI_FORMS]
     data = [(f"0x{sensor_type:04X}",) for sensor_type in MODULES]
@@ -318,10 +319,17 @@ def test_every_message_type_and_modbus_function_has_its_row() -> None:
         assert f"| {code} | {function.name} |" in page
 
 
+def test_every_alphaess_message_has_its_row() -> None:
+    page = (ROOT / "docs/protocol/alphaess.md").read_text(encoding="utf-8")
+    for (direction, command), entry in alphaess_messages.TYPES.items():
+        sender = {"device": "battery", "cloud": "cloud"}[entry.sender or ""]
+        assert f"| {direction}, {command} | {sender} | `{entry.name}` |" in page
+
+
 def test_no_marker_is_left() -> None:
     for page in (ROOT / "docs").rglob("*.md"):
         left = filled(str(page.relative_to(ROOT / "docs")))
-        assert not re.search(r"<!-- (table|api)", left), name_of(page)
+        assert not re.search(r"^<!--", left, re.MULTILINE), name_of(page)
 
 
 def test_every_public_name_is_described_once() -> None:
@@ -333,7 +341,7 @@ def test_every_public_name_is_described_once() -> None:
     ]
     assert sorted(described) == sorted(inverterproto.__all__)
     for name in described:
-        assert f"### `{name}`" in filled("reference.md")
+        assert f"#### `{name}`\n" in filled("reference.md")
 
 
 def test_the_readme_names_every_device_and_whether_it_was_checked() -> None:
@@ -384,7 +392,9 @@ def test_the_json_examples_are_json() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_headings_go_down_one_step_at_a_time(page: Path) -> None:
-    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    text = re.sub(
+        r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
     depths = [len(marks) for marks in re.findall(r"^(#+) ", text, re.MULTILINE)]
     assert depths[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(depths))

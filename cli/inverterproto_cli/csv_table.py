@@ -12,8 +12,10 @@ from typing import TextIO
 
 from inverterproto.decoding import Decoded
 from inverterproto.quantity import QUANTITIES, template_of
+from inverterproto_cli.show import printable
 
 _IN_MEMORY = 8 << 20
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 IDENTITY = ("device", "via", "kind", "time", "time_source", "historic")
 """The columns that every table begins with."""
 
@@ -50,9 +52,14 @@ class CsvWriter:
 
 
 def _cell(value: object) -> object:
-    """Return what stands in a cell; text that a spreadsheet would run as a formula is quoted."""
+    """Return what stands in a cell.
+
+    Text of a device may do no harm: what a spreadsheet would run as a formula is quoted, and what a
+    terminal would act upon escaped.
+    """
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    quote = "'" if value.startswith(_FORMULA) else ""
+    return quote + printable(value)

@@ -1,12 +1,13 @@
 """What a command decodes: files, standard input, hex on the command line; chunk by chunk.
 
-A source's form is told by its first bytes: what holds bytes that are no text is binary; a `{` at
-the beginning means a capture (JSON lines, see `docs/json.md`); all else is hex text. Nothing is
-read whole, so that the size of a file does not matter.
+A source's form is told by its first bytes: a `{"` at the beginning means a capture (JSON lines, see
+`docs/json.md`); what holds bytes that are no text is binary; all else is hex text. Nothing is read
+whole, so that the size of a file does not matter.
 """
 
 import codecs
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from inverterproto.errors import ProtocolError
 from inverterproto.hexdump import HexReader, is_hex
 
 CHUNK = 1 << 18
+_CAPTURE = re.compile(rb'\s*\{\s*["}]')
 _TEXT = frozenset(b"\t\n\r\f" + bytes(range(0x20, 0x7F)))
 _LONGEST_LINE = 1 << 24
 _LATEST_ARRIVAL = 1e11
@@ -152,12 +154,12 @@ def _read_form(name: str, chunks: Iterator[bytes]) -> Iterator[Chunk]:
     if not first:
         raise SourceError(f"{name}: is empty")
     text = first.removeprefix(codecs.BOM_UTF8)
-    if not _TEXT.issuperset(text[:4096]):
+    if _CAPTURE.match(text):
+        yield from _read_capture(name, text, chunks)
+    elif not _TEXT.issuperset(text[:4096]):
         yield Chunk(name, first)
         for chunk in chunks:
             yield Chunk(name, chunk)
-    elif text.lstrip()[:1] == b"{":
-        yield from _read_capture(name, text, chunks)
     else:
         yield from _read_hex(name, text, chunks)
 
@@ -201,7 +203,14 @@ def _capture_chunk(name: str, number: int, line: bytes) -> Chunk:
         entry: Any = json.loads(line)
         data = bytes.fromhex(entry["data"])
         at = None if entry.get("at") is None else _arrival(entry["at"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise SourceError(f"{where}: no line of a capture: {reason}") from error
     connection, sender = entry.get("connection"), entry.get("from")

@@ -1,0 +1,1 @@
+"""AlphaESS batteries: the clear-text protocol of port 7777."""

@@ -13,6 +13,10 @@ MOST_BATTERIES = 1024
 """Batteries whose clocks are followed; the records of more get what can be known at once."""
 
 
+LATEST_STAMP = 1e11
+"""In the year 5138: stamps are taken from 1970 till then, whatever the offset."""
+
+
 class Dating:
     """Dates the records of all batteries (see `inverterproto.families.Dating`).
 
@@ -35,7 +39,7 @@ class Dating:
         del message  # all that matters of it is in its records
         dates = []
         for key, record in zip(keys, records, strict=True):
-            stamp = record.stamp if isinstance(record.stamp, float) else None
+            stamp = _usable(record.stamp)
             if arrival is None:
                 dates.append(date(stamp, self._clock_offset, key))
             else:
@@ -61,3 +65,8 @@ class Dating:
     def finish(self) -> list[Dated]:
         """Date all that waits as well as can be."""
         return self.settle(inf)
+
+
+def _usable(stamp: object) -> float | None:
+    """Return a stamp that is one: in the year 1 or 9999 less an offset is no date any more."""
+    return stamp if isinstance(stamp, float) and 0 <= stamp < LATEST_STAMP else None

@@ -37,7 +37,7 @@ def derive(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _events(content: str) -> tuple[dict[str, Any], list[str]]:
     events: list[dict[str, Any]] = []
-    problems = []
+    problems: list[str] = []
     for text in filter(None, map(str.strip, content.split(";"))):
         event = _EVENT.fullmatch(text)
         if event is None or parse_stamp(f"20{event[1]}") is None:

@@ -21,8 +21,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from inverterproto.quantity import QUANTITIES, template_of
-from inverterproto.reading import Number
+from inverterproto.quantity import QUANTITIES, Number, template_of
 from inverterproto.redact import Private
 
 STATUS = "status"
@@ -34,6 +33,7 @@ EVENT_LOG = "event_log"
 
 GREATEST = 10**15
 """Texts of numbers beyond this stay texts: they measure nothing."""
+_LONGEST_INTEGER = len(str(-GREATEST))
 
 
 class Kind(StrEnum):
@@ -291,7 +291,7 @@ PRIVATE: dict[str, Private] = {
 """The keys whose values are private, and the kind of secret."""
 
 _BOOLS = {"False": False, "false": False, "True": True, "true": True}
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_match_number = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
 
 
 def fields_of(message: str) -> tuple[Field, ...]:
@@ -301,20 +301,25 @@ def fields_of(message: str) -> tuple[Field, ...]:
 
 def to_number(text: str) -> Number | None:
     """Return the number that a text is by JSON's grammar; None if none, or beyond `GREATEST`."""
-    found = _NUMBER.fullmatch(text)
+    found = _match_number(text)
     if found is None:
         return None
     # The length is looked at first: Python refuses to read integers of thousands of digits.
-    number = float(text) if found.lastindex or len(text) > 17 else int(text)
+    number = float(text) if found.lastindex or len(text) > _LONGEST_INTEGER else int(text)
     return number if -GREATEST <= number <= GREATEST else None
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    field.name: to_number if field.kind is Kind.NUMBER else _BOOLS.get
+    for field in FIELDS
+    if field.kind is not Kind.TEXT
+}
 
 
 def to_value(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Return what a JSON value is to us, by its key's kind."""
-    if not isinstance(value, str):
+    reader = _READERS.get(name)
+    if reader is None or not isinstance(value, str):
         return value
-    field = BY_NAME.get(name)
-    if field is None or field.kind is Kind.TEXT:
-        return value
-    typed = to_number(value) if field.kind is Kind.NUMBER else _BOOLS.get(value)
+    typed = reader(value)
     return value if typed is None else typed

@@ -69,18 +69,32 @@ class Frame:
     command: int
     payload: bytes
 
-    @classmethod
-    def parse(cls, data: bytes) -> "Frame":
+    @staticmethod
+    def parse(data: bytes, *, verify: bool = True) -> "Frame":
         """Return the frame that `data` is, from its first byte to its last.
+
+        Args:
+            data: the frame's bytes.
+            verify: whether the CRC must be right.
 
         Raises:
             IncompleteError: the frame is longer than `data`.
             ChecksumError: all is in place but the CRC.
             ProtocolError: the header is none, or bytes follow the frame.
         """
-        frame = _unpack(data)
-        if crc16_modbus(data[:-2]) != data[-2] << 8 | data[-1]:
+        size = len(data)
+        if size < ENVELOPE:
+            raise _too_short(size)
+        version, direction, command, length = _unpack_header(data)
+        if size - length != ENVELOPE or version != VERSION or not 1 <= direction <= 2:
+            raise _misfit(version, direction, length, size)
+        if verify and crc16_modbus(data[:-2]) != data[-2] << 8 | data[-1]:
             raise _bad_checksum(data)
+        frame = _new(Frame)
+        _set_version(frame, version)
+        _set_direction(frame, direction)
+        _set_command(frame, command)
+        _set_payload(frame, data[HEADER_SIZE:-2])
         return frame
 
     def build(self) -> bytes:
@@ -119,22 +133,6 @@ _new = object.__new__
 _set_version, _set_direction, _set_command, _set_payload = (
     Frame.__dict__[name].__set__ for name in ("version", "direction", "command", "payload")
 )
-
-
-def _unpack(data: bytes) -> Frame:
-    """Return the frame that bytes are, its CRC not looked at."""
-    size = len(data)
-    if size < ENVELOPE:
-        raise _too_short(size)
-    version, direction, command, length = _unpack_header(data)
-    if size - length != ENVELOPE or version != VERSION or not 1 <= direction <= 2:
-        raise _misfit(version, direction, length, size)
-    frame = _new(Frame)
-    _set_version(frame, version)
-    _set_direction(frame, direction)
-    _set_command(frame, command)
-    _set_payload(frame, data[HEADER_SIZE:-2])
-    return frame
 
 
 def _too_short(size: int) -> IncompleteError:
@@ -250,7 +248,7 @@ class AlphaFraming:
 
     def parse(self, raw: bytes, *, verify: bool = True) -> Frame:
         """Return the frame that `raw` is."""
-        return Frame.parse(raw) if verify else _unpack(raw)
+        return Frame.parse(raw, verify=verify)
 
 
 def _find_nul(data: bytes | bytearray, start: int, total: int, end: int) -> int:

@@ -27,14 +27,15 @@ from math import inf
 from typing import Any, NamedTuple
 
 from inverterproto.alphaess.fields import FIELDS
-from inverterproto.quantity import check_ranges, lookup, publishable, total
-from inverterproto.reading import Number
+from inverterproto.quantity import Number, lookup, out_of_range, publishable, total
 
-MODULES = range(1, 7)
 _PHASES = (1, 2, 3)
+_MODULES = tuple((n, f"module{n}_state_of_charge", f"module{n}_current") for n in range(1, 7))
 _STATES = ("status", "alarm", "fault")
+_LONGEST_STATE = 64
 
 _ACTIVE = tuple(f"active_power_l{n}" for n in _PHASES)
+_VOLTAGE = tuple(f"grid_voltage_l{n}" for n in _PHASES)
 _GRID = tuple(f"grid_power_l{n}" for n in _PHASES)
 _SUMS = (
     ("active_power", _ACTIVE),
@@ -103,7 +104,7 @@ def measure(fields: Mapping[str, Any], confidence: str = "B") -> Measured:
         if minimum <= number <= maximum:
             values[key] = number
         else:
-            problems += check_ranges({key: number})
+            problems.append(out_of_range(key, number) or "")
     _add_sums(values, problems)
     _drop_phases(values)
     _drop_modules(values, fields.get("BmsNum"), problems)
@@ -123,37 +124,39 @@ def _repeated(
 
 
 def _add_sums(values: Values, problems: list[str]) -> None:
-    sums: Values = {}
     for key, parts in _SUMS:
         power = total(values, parts)
-        if power is not None:
-            sums[key] = power
-    problems += check_ranges(sums)
-    values.update(sums)
+        if power is None:
+            continue
+        problem = out_of_range(key, power)
+        if problem is None:
+            values[key] = power
+        else:
+            problems.append(problem)
 
 
 def _drop_phases(values: Values) -> None:
     """Leave out the phases that are not there."""
-    voltages = {n: values.get(f"grid_voltage_l{n}") for n in _PHASES}
-    told = any(voltage is not None for voltage in voltages.values())
-    metered = any(values.get(key) for key in _GRID[1:])
-    busy = metered or any(values.get(key) for key in _ACTIVE[1:])
-    for n in _PHASES:
-        there = voltages[n] != 0 or not any(voltages.values()) if told else n == 1 or busy
+    voltages = [values.get(key) for key in _VOLTAGE]
+    told = voltages != [None, None, None]
+    live = any(voltages)
+    metered = bool(values.get(_GRID[1]) or values.get(_GRID[2]))
+    busy = bool(metered or values.get(_ACTIVE[1]) or values.get(_ACTIVE[2]))
+    for at, voltage in enumerate(voltages):
+        there = voltage != 0 or not live if told else at == 0 or busy
         if there:
             continue
-        values.pop(f"grid_voltage_l{n}", None)
-        if not values.get(f"active_power_l{n}"):
-            values.pop(f"active_power_l{n}", None)
-        if not values.get(f"grid_power_l{n}") and not metered:
-            values.pop(f"grid_power_l{n}", None)
+        values.pop(_VOLTAGE[at], None)
+        if not values.get(_ACTIVE[at]):
+            values.pop(_ACTIVE[at], None)
+        if not values.get(_GRID[at]) and not metered:
+            values.pop(_GRID[at], None)
 
 
 def _drop_modules(values: Values, count: object, problems: list[str]) -> None:
     """Leave out the battery modules that are not there."""
-    for n in MODULES:
-        charge, current = f"module{n}_state_of_charge", f"module{n}_current"
-        empty = not values.get(charge) and not values.get(current)
+    for n, charge, current in _MODULES:
+        empty = not (values.get(charge) or values.get(current))
         if n <= count if isinstance(count, int) else not empty:
             continue
         if not empty:
@@ -165,10 +168,10 @@ def _drop_modules(values: Values, count: object, problems: list[str]) -> None:
 def _add_states(values: Values, fields: Mapping[str, Any]) -> None:
     """Add the state, and what is not 0 among the codes of alarms and faults."""
     status = fields.get("EmsStatus")
-    if isinstance(status, str) and status:
+    if isinstance(status, str) and 0 < len(status) <= _LONGEST_STATE:
         values["status"] = status
     for state, names in _CODES.items():
         codes = {name: fields[name] for name in names if fields.get(name) not in (None, "")}
         if codes:
-            wrong = [f"{name} {code}" for name, code in codes.items() if code != 0]
+            wrong = [f"{name} {code}"[:_LONGEST_STATE] for name, code in codes.items() if code != 0]
             values[state] = ", ".join(wrong) or "none"

@@ -62,14 +62,16 @@ class Frame:
             ChecksumError: all is in place but the checksum.
             ProtocolError: a marker is wrong, or bytes follow the frame.
         """
-        total = _measure(data)
-        if data[0] != START or data[total - 1] != END or len(data) != total:
-            raise _misfit(data, total)
-        found = data[total - 2]
-        expected = sum8(data, 1, total - 2)
-        if found != expected:
-            raise _bad_checksum(total - 2, expected, found)
-        return _unpack(data)
+        size = len(data)
+        if (
+            size >= ENVELOPE
+            and (data[1] | data[2] << 8) + ENVELOPE == size
+            and data[0] == START
+            and data[-1] == END
+            and data[-2] == sum8(data, 1, size - 2)
+        ):
+            return _unpack(data)
+        raise _misfit(data)
 
     def build(self) -> bytes:
         """Return the frame's bytes, length and checksum computed.
@@ -125,31 +127,24 @@ def _unpack(data: bytes) -> Frame:
     return frame
 
 
-def _measure(data: bytes) -> int:
-    """Return the length that the frame says it has."""
-    if len(data) < ENVELOPE:
-        raise IncompleteError(
-            "incomplete frame", offset=0, expected=f"at least {ENVELOPE} bytes", found=len(data)
-        )
-    total = (data[1] | data[2] << 8) + ENVELOPE
-    if len(data) < total:
-        raise IncompleteError(
-            "incomplete frame", offset=0, expected=f"{total} bytes", found=len(data)
-        )
-    return total
-
-
-def _misfit(data: bytes, total: int) -> ProtocolError:
-    """Return the error for a wrong marker or for trailing bytes."""
-    if data[0] != START:
+def _misfit(data: bytes) -> ProtocolError:
+    """Return the error for bytes that are not one valid frame."""
+    size = len(data)
+    total = (data[1] | data[2] << 8) + ENVELOPE if size >= 3 else ENVELOPE
+    if data[:1] not in (b"", bytes((START,))):
         return ProtocolError(
             "bad start marker", offset=0, expected=f"{START:#04x}", found=f"{data[0]:#04x}"
         )
+    if size < total:
+        expected = f"{total} bytes" if size >= 3 else f"at least {ENVELOPE} bytes"
+        return IncompleteError("incomplete frame", offset=0, expected=expected, found=size)
     if data[total - 1] != END:
         return _bad_end(total - 1, data[total - 1])
-    return ProtocolError(
-        "bytes behind the frame", offset=total, expected=f"{total} bytes", found=len(data)
-    )
+    if size > total:
+        return ProtocolError(
+            "bytes behind the frame", offset=total, expected=f"{total} bytes", found=size
+        )
+    return _bad_checksum(total - 2, sum8(data, 1, total - 2), data[total - 2])
 
 
 def _bad_end(offset: int, found: int) -> ProtocolError:
@@ -225,8 +220,8 @@ class V5Framing:
         """Return the frame that `raw` is."""
         if verify:
             return Frame.parse(raw)
-        if len(raw) != _measure(raw):
-            raise _misfit(raw, _measure(raw))
+        if len(raw) < ENVELOPE or len(raw) != (raw[1] | raw[2] << 8) + ENVELOPE:
+            raise _misfit(raw)
         return _unpack(raw)
 
 

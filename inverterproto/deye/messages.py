@@ -14,8 +14,8 @@ its head and the rest, a body that does not fit its kind stays bytes and is a pr
 goes the other way: `build_payload` from fields, `reply` and the command functions from nothing.
 """
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inverterproto.deye import payloads
@@ -58,8 +58,9 @@ class MessageType(NamedTuple):
 
 
 def _data_layout(payload: bytes) -> Layout:
-    sensor_type = int.from_bytes(payload[1:3], "little") if len(payload) >= 3 else -1
-    return layout_of(sensor_type) or HEAD_ONLY
+    if len(payload) < 3:
+        return HEAD_ONLY
+    return layout_of(payload[1] | payload[2] << 8) or HEAD_ONLY
 
 
 def _wifi_layout(payload: bytes) -> Layout:
@@ -108,10 +109,18 @@ class Message:
         layout: the layout of its payload (of commands and their replies: without the body).
     """
 
+    # What is derived is kept in slots: functools.cached_property takes a lock, which would cost
+    # more than the rest of a message.
+    __slots__ = ("_by_confidence", "_fields", "_odd", "_problems", "frame", "layout", "type")
+
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.type = TYPES.get(frame.control_code >> 8, _UNKNOWN)
         self.layout = self.type.layout(frame.payload)
+        self._fields: Fields | None = None
+        self._odd: tuple[str, ...] = ()
+        self._problems: tuple[str, ...] | None = None
+        self._by_confidence: dict[str, Measured] | None = None
 
     @classmethod
     def parse(cls, frame: Frame) -> "Message":
@@ -136,56 +145,64 @@ class Message:
         """The logger's serial: the device as the envelope tells it."""
         return str(self.frame.logger_serial)
 
-    @cached_property
+    @property
     def fields(self) -> Fields:
         """The payload's fields by name, in engineering units and the device's own signs."""
-        return self._content[0]
+        fields = self._fields
+        if fields is None:
+            fields = self._fields = self._take_apart()
+        return fields
 
-    @cached_property
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong or doubtful, though it could be read."""
-        problems = list(self._content[1])
+        if self._problems is None:
+            self._problems = self._find_problems()
+        return self._problems
+
+    def _find_problems(self) -> tuple[str, ...]:
+        measured = self.measured().problems
+        problems = list(self._odd)
         if self.frame.message_type == DATA and len(self.frame.payload) >= 3:
             if self.layout is HEAD_ONLY:
                 sensor_type = self.fields["sensor_type"]
                 problems.append(f"sensor type {sensor_type:#06x} is not known")
             elif not self.layout.checked:
                 problems.append(f"layout {self.layout.name} not checked on real bytes")
-        return (*problems, *self.measured().problems)
+        return (*problems, *measured)
 
     def measured(self, confidence: str = "B") -> "Measured":
         """Return the quantities that the fields measure, and what was wrong with some."""
         from inverterproto.deye.records import measure
 
-        measured = self._measured.get(confidence)
+        if self._by_confidence is None:
+            self._by_confidence = {}
+        measured = self._by_confidence.get(confidence)
         if measured is None:
-            measured = self._measured[confidence] = measure(self.layout, self.fields, confidence)
+            measured = measure(self.layout, self.fields, confidence)
+            self._by_confidence[confidence] = measured
         return measured
 
-    @cached_property
-    def _measured(self) -> dict[str, "Measured"]:
-        return {}
-
-    @cached_property
-    def _content(self) -> tuple[Fields, tuple[str, ...]]:
-        """The fields, and what was wrong with the body."""
+    def _take_apart(self) -> Fields:
+        """Return the fields, and note what is odd about the body."""
         payload = self.frame.payload
-        bodies = BODIES.get(self.frame.message_type)
+        bodies = BODIES.get(self.frame.control_code >> 8)
+        if bodies is None or len(payload) <= self.layout.size:
+            return self.layout.parse(payload)
         start = self.layout.size
-        if bodies is None or len(payload) <= start:
-            return self.layout.parse(payload), ()
         fields: Fields = self.layout.parse(payload[:start])
         body = bodies.get(payload[0])
         raw = payload[start:]
         if body is None:
             fields[f"unknown_{start}"] = raw
-            return fields, (f"frame type {payload[0]:#04x} is not known in a {self.name}",)
+            self._odd = (f"frame type {payload[0]:#04x} is not known in a {self.name}",)
+            return fields
         try:
-            fields[body.key], problems = body.parse(raw)
+            fields[body.key], self._odd = body.parse(raw)
         except ProtocolError as error:
             fields[f"unknown_{start}"] = raw
-            problems = (f"body of the command: {error.moved(start)}",)
-        return fields, problems
+            self._odd = (f"body of the command: {error.moved(start)}",)
+        return fields
 
     def rows(self, raw: bytes) -> Iterator[Row]:
         """Yield every field of the frame whose bytes are `raw`, envelope and all, in order."""
@@ -317,14 +334,13 @@ def reply(request: Frame, time: int, *, next_heartbeat: int = 60, status: int = 
             "no request", offset=4, expected="a message type 0x4x", found=hex(request.message_type)
         )
     first, second = request.sequence
-    payload = payloads.CLOUD_REPLY.build(
-        {
-            "frame_type": request.payload[0] if request.payload else 0,
-            "status": status,
-            "time": time,
-            "next_heartbeat": next_heartbeat,
-        }
-    )
+    frame_type = request.payload[0] if request.payload else 0
+    try:
+        payload = payloads.CLOUD_REPLY.pack(frame_type, status, time, next_heartbeat)
+    except struct.error:
+        # Slower, but it says which value does not fit.
+        values = {"status": status, "time": time, "next_heartbeat": next_heartbeat}
+        payload = payloads.CLOUD_REPLY.build({"frame_type": frame_type, **values})
     code = request.control_code - (REPLY_STEP << 8)
     return Frame(code, ((first + 1) & 0xFF, second), request.logger_serial, payload)
 

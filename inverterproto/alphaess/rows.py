@@ -1,0 +1,126 @@
+"""Every value in its place in a frame, for people, and for whoever hides what is private.
+
+A row holds just the bytes of a value, without quotation marks. Where something private stands
+inside a longer text (the MAC address of a restart message, whatever is in broken JSON) a row of
+its own follows that of the text.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from construct import Int8ub, Int16ub, Int32sb
+
+from inverterproto.alphaess.events import find_mac
+from inverterproto.alphaess.fields import BY_NAME, PRIVATE
+from inverterproto.alphaess.frame import HEADER_SIZE
+from inverterproto.alphaess.payloads import RAW, TEXT, Content, Form
+from inverterproto.alphaess.table import COLUMNS, ROWS, Line, Table, scan_table
+from inverterproto.alphaess.text import Pair, scan
+from inverterproto.layout import Field, Layout, Raw, Row
+
+HEADER = Layout(
+    "header",
+    "AlphaESS envelope, before the payload",
+    (
+        Field(0, "version", Int8ub, source="V, D", meaning="always 1"),
+        Field(1, "direction", Int8ub, source="V, D", names={1: "request or push", 2: "reply"}),
+        Field(2, "command", Int8ub, source="V, D"),
+        Field(3, "length", Int32sb, unit="bytes", source="V, D", meaning="of the payload"),
+    ),
+    source="V, D",
+)
+
+TRAILER = Layout(
+    "trailer",
+    "AlphaESS envelope, behind the payload",
+    (
+        Field(
+            0,
+            "crc",
+            Int16ub,
+            hexadecimal=True,
+            source="V, D",
+            meaning="CRC-16/Modbus of all before it, big endian",
+        ),
+    ),
+    source="V, D",
+)
+
+# What stands behind a private key in JSON that is broken, up to the next quotation mark.
+_find_private = re.compile(
+    rf'"({"|".join(map(re.escape, PRIVATE))})"\s*+:[\s"]*+([^"]++)'.encode()
+).finditer
+
+
+def rows(raw: bytes, content: Content) -> Iterator[Row]:
+    """Yield the rows of the frame `raw`, whose payload says `content`."""
+    yield from HEADER.rows(raw[:HEADER_SIZE])
+    payload = raw[HEADER_SIZE:-2]
+    if content.form is Form.JSON:
+        for pair in scan(payload).pairs:
+            yield from _pair_rows(payload, pair, content.fields[pair.name])
+    elif content.form is Form.TABLE:
+        yield from _table_rows(payload, scan_table(payload), content.fields)
+    elif payload:
+        yield from _whole_rows(payload, content.fields)
+    yield from TRAILER.rows(raw[-2:], len(raw) - 2)
+
+
+def _row(payload: bytes, name: str, start: int, end: int, value: Any) -> Row:  # noqa: ANN401 - any JSON value
+    """Return the row of a value of the payload; the table says what its key means."""
+    known = BY_NAME.get(name.partition("#")[0])
+    if known is None:
+        field = Field(start, name, Raw(end - start), confidence="C", meaning="a key nobody knows")
+    else:
+        field = Field(
+            start,
+            name,
+            Raw(end - start),
+            unit=known.unit,
+            quantity=known.quantity,
+            confidence=known.confidence,
+            source=known.source,
+            private=known.private,
+            meaning=known.meaning,
+        )
+    return Row(HEADER_SIZE + start, payload[start:end], field, value)
+
+
+def _pair_rows(payload: bytes, pair: Pair, value: Any) -> Iterator[Row]:  # noqa: ANN401 - any JSON value
+    quoted = payload[pair.value_start] == ord('"')
+    start, end = pair.value_start + quoted, pair.end - quoted
+    yield _row(payload, pair.name, start, end, value)
+    if pair.key == "MsgContent":
+        place = find_mac(payload[start:end].decode("latin-1"))
+        if place is not None:
+            first, last = start + place[0], start + place[1]
+            mac = payload[first:last].decode().replace(" ", ":").lower()
+            yield _row(payload, "mac", first, last, mac)
+
+
+def _table_rows(payload: bytes, table: Table, fields: dict[str, Any]) -> Iterator[Row]:
+    columns = fields[COLUMNS]
+    if table.header is not None:
+        start, end = table.header.start, table.header.end
+        field = Field(start, COLUMNS, Raw(end - start), source="V", meaning="what the cells mean")
+        yield Row(HEADER_SIZE + start, payload[start:end], field, columns)
+    for line, values in zip(table.lines, fields[ROWS], strict=True):
+        yield from _line_rows(payload, columns, line, values)
+
+
+def _line_rows(payload: bytes, columns: list[str], line: Line, values: list[Any]) -> Iterator[Row]:
+    for at, ((start, end), value) in enumerate(zip(line.places(), values, strict=True)):
+        name = columns[at] if at < len(columns) else f"unknown_{at + 1}"
+        yield _row(payload, name, start, end, value)
+
+
+def _whole_rows(payload: bytes, fields: dict[str, Any]) -> Iterator[Row]:
+    """Yield a payload that could not be read, and what in it is probably private."""
+    name, value = next(iter(fields.items()))
+    meaning = {TEXT: "could not be read", RAW: "binary"}[name]
+    field = Field(0, name, Raw(len(payload)), confidence="C", meaning=meaning)
+    yield Row(HEADER_SIZE, payload, field, value)
+    for found in _find_private(payload):
+        start, end = found.span(2)
+        yield _row(payload, found[1].decode(), start, end, found[2].decode("latin-1"))
