@@ -2,15 +2,13 @@
 
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 
 import click
 
-import benchmarks
 from benchmarks import table
-from benchmarks.measure import FULL, QUICK, Effort, Line, one_core
+from benchmarks.measure import FULL, QUICK, Line, one_core
 
 GROUPS = {
     "micro-inverter": "micro_inverter",
@@ -25,12 +23,13 @@ GROUPS = {
 _PEERS = ("construct", "crccheck", "fastcrc", "kaitaistruct", "pysolarmanv5")
 
 
-@click.command(help=benchmarks.__doc__ and benchmarks.__doc__.partition("\n")[0])
+@click.command()
 @click.argument("groups", nargs=-1, type=click.Choice(list(GROUPS)), metavar="[GROUP]...")
 @click.option("--quick", is_flag=True, help="Take less time, and be less exact.")
 @click.option("--check", is_flag=True, help="Exit with 1 where a goal is missed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def command(groups: tuple[str, ...], quick: bool, check: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Measure what the library costs, beside what else one could have used."""
     missing = [name for name in _PEERS if find_spec(name) is None]
     if missing:
         wanted = ", ".join(missing)
@@ -40,8 +39,10 @@ def command(groups: tuple[str, ...], quick: bool, check: bool, as_json: bool) ->
     missed = 0
     with one_core():
         for name in groups or GROUPS:
+            if sys.stderr.isatty():
+                click.echo(f"… {name}", err=True)
             module = import_module(f"benchmarks.{GROUPS[name]}")
-            lines = list(measured(name, module.run, QUICK if quick else FULL))
+            lines: list[Line] = list(module.run(QUICK if quick else FULL))
             missed += sum(line.met is False for line in lines)
             if as_json:
                 click.echo("\n".join(table.json_line(name, line) for line in lines))
@@ -51,13 +52,6 @@ def command(groups: tuple[str, ...], quick: bool, check: bool, as_json: bool) ->
         click.echo(f"\n{missed or 'no'} {'goal' if missed == 1 else 'goals'} missed")
     if check and missed:
         sys.exit(1)
-
-
-def measured(name: str, run: Callable[[Effort], Iterable[Line]], effort: Effort) -> Iterator[Line]:
-    """Yield a group's lines, saying on a terminal what is being measured."""
-    if sys.stderr.isatty():
-        click.echo(f"… {name}", err=True)
-    yield from run(effort)
 
 
 if __name__ == "__main__":

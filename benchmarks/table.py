@@ -33,10 +33,8 @@ def _cells(line: Line) -> tuple[str, str, str, str, str, str]:
 
 
 def _short(number: float) -> str:
-    """Return a number with three figures or so."""
-    if number >= 100:
-        return f"{number:,.0f}"
-    return f"{number:.3g}" if number >= 10 else f"{number:.2f}"
+    """Return a number with three figures."""
+    return f"{number:,.0f}" if number >= 99.95 else f"{number:#.3g}"
 
 
 def json_line(group: str, line: Line) -> str:

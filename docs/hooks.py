@@ -181,7 +181,7 @@ def _key_cells(field: AlphaField, names: tuple[str, ...]) -> tuple[str, ...]:
     remarks += ["stands in no payload: read out of another value"] if field.derived else []
     return (
         _code(field.name),
-        str(field.kind),
+        "" if field.derived else str(field.kind),
         field.symbol,
         quantity,
         field.confidence,

@@ -13,6 +13,7 @@ from inverterproto.alphaess import messages as alphaess
 from inverterproto.deye import messages as deye
 from inverterproto.errors import ProtocolError
 from inverterproto.layout import Row
+from inverterproto.quantity import lookup
 from inverterproto.stream import PIECE, Framed, Framing, Item, StreamDecoder
 
 
@@ -54,6 +55,11 @@ def _check_stream(case: Case, framings: Sequence[Framing]) -> list[Item]:
     for item in items:
         demand(item.offset == at and item.raw, "the items do not follow each other")
         at += len(item.raw)
+    second = whole.feed(case.stream) + whole.flush()
+    alike = [(type(item), item.raw) for item in second] == [
+        (type(item), item.raw) for item in items
+    ]
+    demand(alike and whole.offset == 2 * len(case.stream), "a flush leaves something behind")
     longest = max(getattr(framing, "longest", 0) for framing in framings)
     decoder, found = StreamDecoder(*framings), []
     ends = sorted({0, len(case.stream), *case.cuts})
@@ -79,6 +85,8 @@ def _check_frame(raw: bytes, family: Family) -> None:
         for reading in message.readings(confidence):
             json.dumps(reading.to_json(), allow_nan=False)
             demand(reading.values, "a reading without values")
+            for key, value in reading.values.items():
+                demand(lookup(key).in_range(value), f"{key} is out of range")
     demand(message.replace({}) == frame, "changing nothing changes the frame")
     demand(message.replace(message.fields) == frame, "what it says already changes the frame")
     _check_rebuilt(message, family)
@@ -123,8 +131,18 @@ def _check_parse(stream: bytes, family: Family) -> None:
             demand(str(error), "an error that says nothing")
         else:
             demand(frame.build() == data, "the frame does not build to its bytes")
+            if len(data) <= _longest(frame.payload, family):
+                (item,) = StreamDecoder(framing).feed(data)
+                demand(isinstance(item, Framed) and item.raw == data, "a frame is not found")
         with suppress(ProtocolError):
             framing.parse(data, verify=False)
+
+
+def _longest(payload: bytes, family: Family) -> int:
+    """Return the length up to which a frame with this payload is taken from a stream."""
+    if family.is_deye or b"\0" in payload:
+        return 4096
+    return 65536
 
 
 def _check_decode(stream: bytes) -> None:

@@ -187,6 +187,7 @@ class Inputs:
                 family.Frame.parse(self._real(family)).payload,
                 self._changed(family.Frame.parse(self._real(family)).payload),
                 b"".join(random.choices(PIECES_OF_TEXT, k=random.randrange(6))),
+                b'{"SN":"AL2002000001234","x":"' + b"x" * random.randrange(70_000) + b'"}',
             )
         )
         return family.make(random, payload)

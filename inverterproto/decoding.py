@@ -74,7 +74,8 @@ class Decoded:
 
     def set_date(self, index: int, date: Dated) -> None:
         """Date one of the records."""
-        self._dates[index] = date
+        # Without its key, which holds this object: a ring would wait for the garbage collector.
+        self._dates[index] = Dated(None, date.time, date.source, date.offset)
         self._waiting -= 1
 
     @property
@@ -204,7 +205,10 @@ class Dates:
 
 
 class Decoder:
-    """Decodes one stream.
+    """Decodes one stream, for who looks at it afterwards or from aside.
+
+    Not for who answers it: what a record waits for may come only after the answer. A server takes
+    `StreamDecoder`, and dates what it stores as it goes.
 
     Args:
         families: that may occur in it; all by default.

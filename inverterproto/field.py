@@ -128,8 +128,8 @@ class Field(NamedTuple):
                 raise FieldError(
                     self.name, "cannot be written", expected=self.type.title, found=repr(value)
                 ) from error
-        order = "big" if self.order == ">" else "little"
-        return self.to_raw(value).to_bytes(self.size, order, signed=self.code.islower())
+        raw, signed = self.to_raw(value), self.code.islower()
+        return raw.to_bytes(self.size, "big" if self.order == ">" else "little", signed=signed)
 
     def to_raw(self, value: Value) -> int:
         """Return the raw integer for a number, or for None where the field has an absent value."""

@@ -99,11 +99,11 @@ _DECLARED: tuple[Quantity, ...] = (
     _energy("pv_energy_today", "energy from all PV inputs today"),
     _energy("pv_energy_total", "energy from all PV inputs since the inverter was made"),
     _power("pv_power", "power of all PV together"),
-    _voltage("pv{n}_voltage", "voltage at PV input n"),
-    _current("pv{n}_current", "current at PV input n"),
-    _power("pv{n}_power", "power at PV input n"),
-    _energy("pv{n}_energy_today", "energy from PV input n today"),
-    _energy("pv{n}_energy_total", "energy from PV input n since the inverter was made"),
+    _voltage("pv{n}_voltage", "voltage at PV input {n}"),
+    _current("pv{n}_current", "current at PV input {n}"),
+    _power("pv{n}_power", "power at PV input {n}"),
+    _energy("pv{n}_energy_today", "energy from PV input {n} today"),
+    _energy("pv{n}_energy_total", "energy from PV input {n} since the inverter was made"),
     _power("pv_meter_power", "AC-coupled PV, by its own meter"),
     _voltage("grid_voltage_{phase}", "grid voltage of one phase"),
     _current("grid_current_{phase}", "current into the grid on one phase"),
@@ -127,10 +127,10 @@ _DECLARED: tuple[Quantity, ...] = (
     _voltage("battery_output_voltage", "voltage at the battery's output", 2),
     _current("battery_output_current", "current at the battery's output: + discharge"),
     _power("battery_output_power", "power at the battery's output: + discharge"),
-    _voltage("cell{n}_voltage", "voltage of battery cell n", 3),
-    _temperature("cell_temperature_{n}", "temperature of cell sensor n"),
-    _percent("module{n}_state_of_charge", "state of charge of battery module n"),
-    _current("module{n}_current", "current of battery module n: + discharge, − charge"),
+    _voltage("cell{n}_voltage", "voltage of battery cell {n}", 3),
+    _temperature("cell_temperature_{n}", "temperature of cell sensor {n}"),
+    _percent("module{n}_state_of_charge", "state of charge of battery module {n}"),
+    _current("module{n}_current", "current of battery module {n}: + discharge, − charge"),
     Quantity(
         "operating_time", "h", "hours of operation", "duration", "total_increasing", 0, 0.0, 1e6
     ),
@@ -184,7 +184,10 @@ def lookup(key: str) -> Quantity:
     Raises:
         KeyError: for a key that the vocabulary does not have.
     """
-    return QUANTITIES[template_of(key)]._replace(key=key)
+    entry = QUANTITIES[template_of(key)]
+    number = _NUMBER.search(key)
+    meaning = entry.meaning.replace("{n}", number[0]) if number else entry.meaning
+    return entry._replace(key=key, meaning=meaning)
 
 
 _CONFIDENCE = {"A": ("A",), "B": ("A", "B"), "C": ("A", "B", "C")}

@@ -55,7 +55,8 @@ class Reading:
         time_source: where `time` comes from.
         historic: whether the device kept the record and sent it later.
         values: quantity key → value in the quantity's unit and with our signs.
-        kind: the message it came in (`"data"`, `"status"`, `"record"`, …).
+        kind: what kind of message it came in: `"data"`, `"handshake"`, `"wifi"` of a logger;
+            `"status"`, `"record"`, `"stored"`, `"configuration"` of a battery.
         via: the serial of the logger that carried it, where there is one.
     """
 

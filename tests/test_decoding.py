@@ -1,7 +1,8 @@
 """From bytes to readings with their times: in order, nothing lost, dated also after the fact."""
 
+import gc
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -119,7 +120,7 @@ class TestOneShot:
             )
             return set(reading.values)
 
-        assert keys("C") - keys("B") == {'apparent_power', 'reactive_power'}
+        assert keys("C") - keys("B") == {"apparent_power", "reactive_power"}
         assert keys("A") <= keys("B") < keys("C")
 
     def test_however_many_wait_for_a_later_frame_they_are_dated(self) -> None:
@@ -128,6 +129,18 @@ class TestOneShot:
         found = decode(b"".join(undated) + data_frame(SWITCHED_ON + many, many, OFFSET))
         sources = {one.readings[0].time_source for one in found[:-1]}
         assert sources == {CORRECTED}
+
+
+def test_what_was_decoded_is_freed_without_the_garbage_collector() -> None:
+    data = (REALTIME + HEARTBEAT + b"\r\n") * 100
+    decode(data)
+    gc.collect()
+    gc.disable()
+    try:
+        decode(data)
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
 
 
 pieces = st.one_of(
@@ -340,10 +353,9 @@ class TestArrivals:
 
 
 @pytest.fixture
-def logger_bound(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def logger_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """At most one logger is remembered."""
     monkeypatch.setattr(deye_dates, "MOST_LOGGERS", 1)
-    yield
 
 
 class TestManyLoggers:

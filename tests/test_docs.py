@@ -377,7 +377,7 @@ def test_every_key_of_the_json_is_documented() -> None:
     assert {"tentative", "readings", "values"} <= keys
     page = (ROOT / "docs/json.md").read_text(encoding="utf-8")
     for key in keys | {"at", "connection", "input"}:
-        assert f"`{key}`" in page, key
+        assert re.search(rf"^\|[^|]*`{key}`[^|]*\|", page, re.MULTILINE), key
 
 
 def test_the_json_examples_are_json() -> None:

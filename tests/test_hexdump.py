@@ -1,5 +1,7 @@
 """Hex text in any dress becomes bytes, or an error that says where."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ def test_bytes_written_with_any_separators_and_cut_anywhere_are_read_back(
         text += separators[index % len(separators)] if separators else ""
         text += f"{byte:02x}"
     ends = [0, *sorted(place for place in places if place < len(text)), len(text)]
-    assert read(*(text[a:b] for a, b in zip(ends, ends[1:], strict=False))) == data
+    assert read(*(text[a:b] for a, b in pairwise(ends))) == data
 
 
 def test_a_pair_may_be_broken_over_lines() -> None:

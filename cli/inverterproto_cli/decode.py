@@ -209,6 +209,7 @@ def _check_offset(
     "--confidence",
     type=click.Choice(["A", "B", "C"], case_sensitive=False),
     default="B",
+    metavar="[A|B|C]",
     show_default=True,
     envvar="INVERTERPROTO_CONFIDENCE",
     help="Least confidence of fields that become readings: A sure, B one source, C a guess.",

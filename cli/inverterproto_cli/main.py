@@ -107,7 +107,7 @@ def _defaults(command: click.Command, table: dict[str, Any], where: str) -> dict
             raise click.UsageError(f"{where}: {command.name} has no option {key!r}")
         if not _suits(option, value):
             raise click.UsageError(f"{where}: {key} of {command.name} cannot be {value!r}")
-        if not option.is_flag:
+        if not option.is_flag or option.is_bool_flag:
             defaults[str(option.name)] = value
         elif value:
             defaults[str(option.name)] = option.flag_value

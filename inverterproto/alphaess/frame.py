@@ -214,7 +214,8 @@ class AlphaFraming:
         if have >= 2 and not REQUEST <= data[start + 1] <= REPLY:
             return Fault(Reason.JUNK, _bad_direction(data[start + 1]))
         if have < HEADER_SIZE:
-            return Fault(Reason.TRUNCATED, _too_short(have), have)
+            # The start byte alone is no sign of a frame: it may be the end of anything.
+            return Fault(Reason.TRUNCATED, _too_short(have), have if have > 1 else 0)
         length: int = _unpack_header(data, start)[3]
         total = length + ENVELOPE
         if not ENVELOPE <= total <= self.longest:

@@ -7,6 +7,7 @@ holds no known key is no header, and what its columns mean is then not guessed.
 As in JSON, what is unchanged keeps its bytes: an edit touches only the cells that differ.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from inverterproto.errors import FieldError
 
 COLUMNS = "columns"
 ROWS = "rows"
+
+_find_unfit = re.compile(r"[,\x00-\x08\x0a-\x1f\x7f]").search
 
 
 class Line(NamedTuple):
@@ -150,6 +153,8 @@ def _checked_lines(fields: Mapping[str, Any]) -> list[list[Any]]:
     if not first or _is_header([cell for cell in first if isinstance(cell, str)]) != bool(columns):
         expected = "columns, one of them with a known key"
         raise FieldError(COLUMNS, "no header line", expected=expected, found=repr(first)[:60])
+    if str(first[0]).lstrip().startswith("{"):
+        raise FieldError(COLUMNS, "begins as JSON", expected="no {", found=repr(first[0])[:60])
     if unknown := fields.keys() - {COLUMNS, ROWS}:
         raise FieldError(min(unknown), "not in a table", expected="columns and rows", found=unknown)
     return [columns, *rows] if columns else rows
@@ -179,8 +184,8 @@ def _cell(value: Any, *, utf8: bool) -> str:  # noqa: ANN401 - text or a number
     """Return a cell's text, a character for each of its bytes."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return plain(ROWS, value)
-    if not isinstance(value, str) or any(sign in value for sign in ",\r\n"):
-        expected = "a number, or a text without commas and line ends"
+    if not isinstance(value, str) or _find_unfit(value):
+        expected = "a number, or a text without commas, line ends and other controls"
         raise FieldError(ROWS, "no cell", expected=expected, found=repr(value)[:60])
     try:
         return value.encode("utf-8" if utf8 else "latin-1").decode("latin-1")

@@ -13,22 +13,48 @@ from typing import TYPE_CHECKING
 from inverterproto.lazy import exports
 
 if TYPE_CHECKING:
-    from inverterproto.deye.bodies import AT_KIND, MODBUS_KIND, POWER_KIND
+    from inverterproto.deye.bodies import (
+        AT_KIND,
+        COMMAND,
+        COMMAND_REPLY,
+        INTERIM_REPLY,
+        MODBUS_KIND,
+        POWER_KIND,
+    )
     from inverterproto.deye.dating import LoggerDating, Stamp
     from inverterproto.deye.frame import FRAMING, Frame, V5Framing
     from inverterproto.deye.layouts import layout_of
-    from inverterproto.deye.messages import Message, build_payload, command, is_request, reply
+    from inverterproto.deye.messages import (
+        DATA,
+        HANDSHAKE,
+        HEARTBEAT,
+        REPORT,
+        WIFI,
+        Message,
+        build_payload,
+        command,
+        is_request,
+        reply,
+    )
 
 _HOMES = {
     "AT_KIND": "bodies",
+    "COMMAND": "bodies",
+    "COMMAND_REPLY": "bodies",
+    "DATA": "messages",
     "FRAMING": "frame",
     "Frame": "frame",
+    "HANDSHAKE": "messages",
+    "HEARTBEAT": "messages",
+    "INTERIM_REPLY": "bodies",
     "LoggerDating": "dating",
     "MODBUS_KIND": "bodies",
     "Message": "messages",
     "POWER_KIND": "bodies",
+    "REPORT": "messages",
     "Stamp": "dating",
     "V5Framing": "frame",
+    "WIFI": "messages",
     "build_payload": "messages",
     "command": "messages",
     "is_request": "messages",
@@ -38,9 +64,17 @@ _HOMES = {
 
 __all__ = [
     "AT_KIND",
+    "COMMAND",
+    "COMMAND_REPLY",
+    "DATA",
     "FRAMING",
+    "HANDSHAKE",
+    "HEARTBEAT",
+    "INTERIM_REPLY",
     "MODBUS_KIND",
     "POWER_KIND",
+    "REPORT",
+    "WIFI",
     "Frame",
     "LoggerDating",
     "Message",

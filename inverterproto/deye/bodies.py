@@ -82,9 +82,11 @@ def _build_modbus(name: str) -> Callable[[Any], bytes]:
     def build(view: Any) -> bytes:  # noqa: ANN401 - what a user gives
         from inverterproto.deye import modbus
 
-        if not isinstance(view, Mapping):
+        if isinstance(view, Mapping):
+            view = getattr(modbus, name)(view)
+        elif not isinstance(view, modbus.AnyMessage):
             raise FieldError("modbus", "not an object", expected="an object", found=repr(view))
-        body: bytes = getattr(modbus, name)(view).build()
+        body: bytes = view.build()
         return body
 
     return build

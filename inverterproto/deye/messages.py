@@ -356,7 +356,8 @@ def command(
 
     Args:
         kind: `MODBUS_KIND`, `AT_KIND` or `POWER_KIND`.
-        value: a Modbus request in the form of `modbus.to_fields`; AT text with its CR; or watts.
+        value: a `modbus.Request`, or one in the form of `modbus.to_fields`; AT text with its CR;
+            or watts.
         logger_serial: of the logger that shall carry it out.
         sequence: the two counters; who begins a command counts the first on.
         sensor_type: 0 or the sensor type for Modbus, 2 for AT text, the sensor type for power.
