@@ -142,10 +142,10 @@ class Inputs:
         random, size = self._random, len(stream)
         ends = list(accumulate(map(len, parts)))
         way = random.randrange(4)
-        if way == 0 and size < 2000:
+        if way == 0 and size < 1000:
             return tuple(range(size))
         if way == 1:
-            step = random.choice((2, 7, 64, 1460))
+            step = random.choice((3, 64, 1460)) if size < 5000 else 1460
             return tuple(range(0, size, step))
         if way == 2:  # close to where one part ends and another begins
             return tuple(max(0, end + random.randint(-4, 4)) for end in ends)

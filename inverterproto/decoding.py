@@ -8,8 +8,8 @@ stream: each an item of the `StreamDecoder`, and, of a frame, its message and it
 
 A reading may get its time only from a later frame: a logger that was not told the time numbers
 its records by a counter, and the frame that tells the counter's offset comes afterwards. So what
-is not dated yet is held back, and with it all that follows, until it is dated or `Dates.limit`
-items wait; then the first is given as it is, its time unknown. Once given, nothing changes.
+is not dated yet is held back, and with it all that follows, until it is dated or more than
+`Dates.limit` items wait; then all are given, dated as well as can be. Once given, nothing changes.
 """
 
 from collections import deque
@@ -166,6 +166,7 @@ class Dates:
         self.limit = limit
         self._queue: deque[Decoded] = deque()
         self._by_family: dict[str, Dating] = {}
+        self._settled_at = 0.0
 
     def add(self, decoded: Decoded) -> list[Decoded]:
         """Take in what was decoded; return what is ready, in the order of coming."""
@@ -177,7 +178,8 @@ class Dates:
                 self._by_family[decoded.family.name] = dating
             keys: list[object] = [(decoded, index) for index in range(len(decoded.records))]
             self._give_dates(dating.see(decoded.message, keys, decoded.records, decoded.at))
-        if decoded.at is not None:
+        if decoded.at is not None and abs(decoded.at - self._settled_at) >= 1:
+            self._settled_at = decoded.at
             for other in self._by_family.values():
                 self._give_dates(other.settle(decoded.at))
         if len(self._queue) > self.limit:

@@ -154,7 +154,8 @@ def recognise(head: bytes) -> Family | str | None:
     if head[0] == ALPHAESS.start:
         if len(head) < HEAD:
             return None
-        return ALPHAESS if ALPHAESS.framing.match(head, 0, len(head)) else "unknown"
+        # By the header alone: a first frame that is damaged is of this family, too.
+        return ALPHAESS if ALPHAESS.framing.match(head, 0, HEAD) else "unknown"
     if head[:1] == b"\x16" and len(head) < 3:
         return None
     return "tls" if is_client_hello(head) else "unknown"

@@ -18,7 +18,8 @@ end, or where a good frame begins, whichever comes first. So a frame that is who
 checksum is one item, and can be shown as tentative.
 
 *Bounds.* A framing never asks for more bytes than its longest frame has; a run without damage is
-given away in pieces of 4 KiB. So the decoder holds at most the longest frame and one piece. Each
+given away in pieces of 4 KiB. So the decoder holds at most a run that became neither a frame nor a
+piece yet and the frame it waits for: the longest frame and the greater of that and a piece. Each
 byte is looked at a bounded number of times: the decisions about a position are made once, when
 all that is needed for them is there. In the ordinary case (a chunk of whole frames, nothing held
 back) the chunk is scanned in place.

@@ -1,15 +1,18 @@
 """What the tests of several modules share."""
 
 import os
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import settings
 
 from inverterproto_cli.main import group
+
+# How long an example takes says more of the machine's other work than of ours.
+settings.register_profile("inverterproto", deadline=None)
+settings.load_profile("inverterproto")
 
 
 class Run(NamedTuple):
@@ -18,9 +21,6 @@ class Run(NamedTuple):
     code: int
     out: str
     err: str
-
-
-Invoke = Callable[..., Run]
 
 
 def invoke(*arguments: str | Path, stdin: bytes | str | None = None) -> Run:
@@ -43,5 +43,3 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("INVERTERPROTO_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
-    if find_spec("inverterproto.alphaess.messages") is None:
-        monkeypatch.setenv("INVERTERPROTO_FAMILY", "deye")

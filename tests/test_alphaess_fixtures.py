@@ -28,7 +28,12 @@ def message(name: str) -> Message:
 def shown(record: Record) -> dict[str, Any]:
     """Return a record as fixtures tell it."""
     stamp = record.stamp
-    return {"device": record.device, "historic": record.historic, "kind": record.kind, "stamp": stamp}
+    return {
+        "device": record.device,
+        "historic": record.historic,
+        "kind": record.kind,
+        "stamp": stamp,
+    }
 
 
 def test_every_frame_has_its_expectation() -> None:

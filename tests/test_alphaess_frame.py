@@ -173,7 +173,9 @@ def test_the_framing_tells_a_whole_frame_from_one_that_lacks_bytes_and_from_none
     assert FRAMING.match(RAW["bad-crc"], 0, end) == 0
 
 
-@pytest.mark.parametrize("head", ["0100", "0103", "01030000000000", "0101007fffffff", "010100ffffffff"])
+@pytest.mark.parametrize(
+    "head", ["0100", "0103", "01030000000000", "0101007fffffff", "010100ffffffff"]
+)
 def test_the_framing_needs_no_more_than_a_header_to_refuse_one(head: str) -> None:
     assert FRAMING.match(bytes.fromhex(head), 0, len(head) // 2) == 0
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inverterproto.alphaess.frame import Frame as AlphaFrame
+from inverterproto.alphaess.messages import Message as AlphaMessage
 from inverterproto.deye.frame import Frame
 from inverterproto.deye.messages import Message
 from inverterproto.quantity import QUANTITIES, template_of
@@ -21,23 +22,21 @@ from inverterproto_cli import decode as decode_module
 from inverterproto_cli.csv_table import IDENTITY
 from inverterproto_cli.decode import MOST_CLOCK_OFFSET, MOST_COMPLAINTS
 from tests.conftest import Run, decode
-from tests.vectors import AT_TEXT, BROKEN, FIXTURES, VALID, frame, raw
+from tests.vectors import AT_TEXT, BROKEN, FIXTURES, VALID, fixtures, frame, raw
 
 MICRO = FIXTURES / "deye" / "sun-m80g3-MW3_16U_5406_2.32-D1" / "micro-5408-realtime.hex"
 REALTIME, HISTORIC = raw("micro-5408-realtime"), raw("micro-5408-historic")
 HEARTBEAT = raw("heartbeat")
 ARRIVAL = 1_712_596_445.0  # 2024-04-08T17:14:05Z, two seconds after REALTIME
-KEEP_ALIVE = AlphaFrame(1, 1, 0, b"").build()
+ALPHA = fixtures("alphaess")
+KEEP_ALIVE, STATUS, STORED = ALPHA["keep-alive"], ALPHA["status-1"], ALPHA["stored-records"]
+STATUS_TIME = "2021-03-24T00:01:52Z"  # by a clock ten hours ahead
 
 
 def status(**changes: str) -> bytes:
-    """Return a battery's status, as a table tells it in strings."""
-    fields = {"Time": "2021/03/24 10:01:52", "SN": "AL2002000001234", "SOC": "33.2", **changes}
-    return AlphaFrame(1, 1, 16, json.dumps(fields).encode()).build()
-
-
-STATUS = status()
-STATUS_TIME = "2021-03-24T00:01:52Z"  # by a clock ten hours ahead
+    """Return the real status with other values, or with further ones."""
+    message = AlphaMessage.parse(AlphaFrame.parse(STATUS))
+    return message.replace(changes).build()
 
 
 def damaged(data: bytes, at: int) -> bytes:
@@ -118,10 +117,38 @@ class TestJson:
         assert "readings" not in shown["tentative"]
         assert shown["tentative"]["fields"]["active_power"] == 5
 
-    @pytest.mark.parametrize("name", VALID)
+    def test_the_real_status_of_a_battery_says_what_was_read_in_it(self) -> None:
+        (path,) = (FIXTURES / "alphaess").rglob("status-1.json")
+        expected = json.loads(path.read_text())["expect"]
+        (shown,) = json_of(path.with_suffix(".hex"), "--clock-offset", "36000")
+        for key in ("header", "name", "from", "device", "fields", "problems"):
+            assert shown[key] == expected[key]
+        assert shown["readings"] == [
+            {
+                "device": "AL2002000001234",
+                "via": None,
+                "kind": "status",
+                "time": STATUS_TIME,
+                "time_source": "device-corrected",
+                "historic": False,
+                "values": expected["readings"][0]["values"],
+            }
+        ]
+
+    def test_stored_records_give_a_reading_each(self) -> None:
+        (shown,) = json_of("-", "--clock-offset", "36000", stdin=STORED)
+        assert [(one["kind"], one["historic"], one["time"]) for one in shown["readings"]] == [
+            ("stored", True, "2021-03-23T23:40:59Z"),
+            ("stored", True, "2021-03-23T23:42:00Z"),
+            ("stored", True, "2021-03-23T23:43:00Z"),
+        ]
+
+    @pytest.mark.parametrize("name", [*VALID, *sorted(ALPHA)])
     def test_every_fixture_is_one_line_that_holds_its_bytes(self, name: str) -> None:
-        (shown,) = json_of("-", stdin=raw(name))
-        assert bytes.fromhex(shown["raw"]) == raw(name)
+        data = ALPHA.get(name) or raw(name)
+        (shown,) = json_of("-", stdin=data)
+        assert bytes.fromhex(shown["raw"]) == data
+        assert (shown["type"] == "frame") == (name != "bad-crc")
 
     def test_the_raw_of_all_lines_put_together_is_the_input(self) -> None:
         data = AT_TEXT + HEARTBEAT + STATUS + b"\0" + raw(BROKEN) + damaged(STATUS, 40) + HISTORIC
@@ -290,6 +317,15 @@ class TestCsv:
         cells = [key for key in header if re.fullmatch(r"cell\d+_voltage", key)]
         assert cells == [f"cell{number}_voltage" for number in range(1, 17)]
 
+    def test_each_stored_record_is_a_row(self) -> None:
+        rows = csv_of("-", "--clock-offset", "36000", stdin=STORED)
+        assert [row["time"] for row in rows] == [
+            "2021-03-23T23:40:59Z",
+            "2021-03-23T23:42:00Z",
+            "2021-03-23T23:43:00Z",
+        ]
+        assert [row["state_of_charge"] for row in rows] == ["26.0", "26.4", "26.8"]
+
     def test_readings_of_all_devices_share_one_table(self) -> None:
         rows = csv_of("-", stdin=REALTIME + STATUS + raw("solis-0504"))
         assert [row["device"] for row in rows] == [
@@ -346,8 +382,8 @@ class TestTree:
         assert lines[0] == "data  Deye / Solarman V5  from device 2712345678  at 0, 343 bytes"
         assert lines[1] == "      0 a5                       start" + " " * 33 + "0xa5  0xA5"
         for expected in (
-            r" +56 10 09 +grid_voltage_l1 +232\.0 V",
-            r" +58 00 00 +grid_voltage_l2 +0\.0 V  \[confidence C\]",
+            r" +56 10 09 +grid_voltage_l1 +232\.0 V.*",
+            r" +58 00 00 +grid_voltage_l2 +0\.0 V  \[confidence C\].*",
             r" +32 32 33 30 31 32 33 34 … +inverter_serial +2301234567",
             r" +52 00 00 00 00 +unknown_41 +4 × 00",
             r" +162 00 00 00 00 +pv3_energy_total +none",
@@ -379,6 +415,28 @@ class TestTree:
         offset = STATUS.index(b"33.2")
         assert re.search(rf"\n +{offset} 33 33 2e 32 +SOC +33\.2 %", out)
 
+    def test_every_cell_of_stored_records_is_in_its_place(self) -> None:
+        out = decode("-", stdin=STORED).out
+        places = [at.start() for at in re.finditer(b"09:4[0-9]:[0-9]{2}", STORED)]
+        assert len(places) == 3
+        for offset in places:
+            assert re.search(rf"\n +{offset} 30 39 3a 34 .* Time +09:4", out)
+        assert out.count("  reading AL2002000001234  time unknown (unknown), historic") == 3
+
+    def test_broken_json_is_shown_as_it_is_and_is_a_problem(self) -> None:
+        run = decode("-", stdin=ALPHA["malformed-json"])
+        assert "  problem: " in run.out
+        assert run.err.endswith("; 1 problem\n")
+
+    def test_a_damaged_status_is_tentative(self) -> None:
+        run = decode("-", stdin=ALPHA["bad-crc"])
+        assert run.out.startswith(
+            "no frame  at 0, 276 bytes: bad CRC at offset 274: expected 0x1df1, found 0x1df0\n"
+            "  TENTATIVE: "
+        )
+        assert "\n  reading" not in run.out
+        assert run.code == 1
+
     def test_a_named_number_has_its_name(self) -> None:
         assert "1 (request or push)" in decode("-", stdin=KEEP_ALIVE).out
 
@@ -403,7 +461,7 @@ class TestTree:
             "data  Deye / Solarman V5  from device 2712345678"
         )
         assert "active_power" in run.out
-        assert "reading" not in run.out.replace("reading-", "")
+        assert "\n  reading" not in run.out
         assert run.code == 1
 
     def test_what_is_no_frame_is_shown_in_hex_and_text(self) -> None:
@@ -558,6 +616,7 @@ no frame found; 14 bytes in 1 run no frame
             (("nosuch.bin",), "Error: nosuch.bin: no such file, and no hex either\n"),
             (("",), "Error: '': no such file, and no hex either\n"),
             (("-", "-"), "Error: -: standard input can be read only once\n"),
+            (("\x1b[2J",), r"Error: \x1b[2J: no such file, and no hex either" + "\n"),
             ((str(FIXTURES),), f"Error: {FIXTURES}: is a folder; name the files in it\n"),
             (("/dev/null",), "Error: /dev/null: is empty\nno frame found\n"),
             (("-",), "Error: -: is empty\nno frame found\n"),
@@ -727,7 +786,8 @@ def check(run: Run) -> None:
 hostile = st.lists(
     st.one_of(
         st.binary(max_size=60),
-        st.sampled_from([REALTIME, HEARTBEAT, HISTORIC, STATUS, KEEP_ALIVE, AT_TEXT]),
+        st.sampled_from([REALTIME, HEARTBEAT, HISTORIC, AT_TEXT, *ALPHA.values()]),
+        st.builds(damaged, st.sampled_from([REALTIME, STATUS, STORED]), st.integers(0, 270)),
         st.builds(
             lambda code, payload: Frame(code, (0, 0), 1, payload).build(),
             st.sampled_from([0x4110, 0x4210, 0x4310, 0x4510, 0x1510, 0x0510, 0x4810, 0x1210]),
@@ -747,7 +807,7 @@ hostile = st.lists(
     max_size=5,
 ).map(b"".join)
 forms = st.sampled_from([(), ("--json",), ("--csv",), ("--raw",), ("--confidence", "C")])
-few = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+few = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 @few
@@ -786,7 +846,7 @@ def peak(dump: Path, *options: str) -> int:
         "status = open('/proc/self/status').read()\n"
         "print(status.partition('VmHWM:')[2].split()[0], file=sys.stderr)\n"
     )
-    run = subprocess.run(
+    run = subprocess.run(  # noqa: S603 - our own
         [sys.executable, "-c", program, "decode", "-q", *options, str(dump)],
         check=True,
         stdout=subprocess.DEVNULL,

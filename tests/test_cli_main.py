@@ -1,4 +1,5 @@
 """The command line as a whole: help, configuration, imports, pipes, terminals."""
+# ruff: noqa: S603 - all processes are our own
 
 import json
 import os
@@ -135,7 +136,7 @@ class TestImports:
         assert not modules & {"rich", "msgspec", "construct", "asyncio", "tomllib"}
         assert "inverterproto.deye.messages" not in modules
 
-    def test_a_battery_for_people_needs_construct_for_the_envelope(self) -> None:
+    def test_the_tree_of_a_battery_imports_neither_rich_nor_msgspec(self) -> None:
         modules = imported("decode", "-", stdin=STATUS)
         assert not modules & {"rich", "msgspec", "asyncio", "tomllib"}
 
@@ -272,7 +273,7 @@ def wait_until_it_waits(process: subprocess.Popen[bytes]) -> None:
     pytest.fail("it never waited")
 
 
-MANY = 400
+MANY = 2000
 """Frames whose text fits no pipe's buffer."""
 
 
@@ -294,8 +295,7 @@ class TestPipes:
             process.stdout.close()
             complaints = process.stderr.read().decode()
             assert process.wait(PATIENCE) == 0
-        assert complaints.splitlines()[1:] == []
-        assert "Error" not in complaints
+        assert complaints == ""
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
     @pytest.mark.parametrize("frames", [1, MANY])
@@ -321,7 +321,7 @@ class TestPipes:
     def test_what_is_closed_is_told_in_a_line(self, closed: str, complaint: str) -> None:
         program = f'exec "$0" "$@" {closed}'
         done = subprocess.run(
-            ["sh", "-c", program, *PROGRAM, "decode"],
+            ["/bin/sh", "-c", program, *PROGRAM, "decode"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -412,7 +412,7 @@ class TestTerminal:
         lines = plain(shown).splitlines()
         assert lines[0] == "data  Deye / Solarman V5  from device 2712345678  at 0, 343 bytes"
         assert any(
-            re.fullmatch(r"├── +56 10 09 +grid_voltage_l1 +232\.0 V", line) for line in lines
+            re.fullmatch(r"├── +56 10 09 +grid_voltage_l1 +232\.0 V.*", line) for line in lines
         )
         assert any(re.fullmatch(r"└── reading 2301234567 .*", line) for line in lines)
         assert any(re.fullmatch(r" +└── pv_power +0\.0 W +.*", line) for line in lines)

@@ -18,10 +18,14 @@ from inverterproto.deye.messages import Message
 from inverterproto.families import DEYE
 from inverterproto.reading import Dated, Record, TimeSource
 from inverterproto.stream import Reason
-from tests.vectors import AT_TEXT, BARE_MODBUS, BROKEN, CLIENT_HELLO, VALID, frame, raw
+from tests.vectors import AT_TEXT, BARE_MODBUS, BROKEN, CLIENT_HELLO, VALID, fixtures, frame, raw
 
 REALTIME, HISTORIC = raw("micro-5408-realtime"), raw("micro-5408-historic")
 HEARTBEAT = raw("heartbeat")
+ALPHA = fixtures("alphaess")
+STATUS, STORED = ALPHA["status-1"], ALPHA["stored-records"]
+AHEAD = 11 * 3600.0  # the clock of the battery of these fixtures, on Australian summer time
+STATUS_TIME = 1_616_540_512.0  # 2021-03-23T23:01:52Z
 ARRIVAL = 1_712_596_445.0  # 2024-04-08T17:14:05Z, two seconds after REALTIME
 DEVICE, CORRECTED, ESTIMATED, BY_ARRIVAL, UNKNOWN = TimeSource
 
@@ -83,8 +87,29 @@ class TestOneShot:
         assert found.item.raw == raw(name)
         assert found.tentative is None
 
+    @pytest.mark.parametrize("name", sorted(ALPHA.keys() - {"bad-crc"}))
+    def test_every_alphaess_fixture_is_one_frame_too(self, name: str) -> None:
+        (found,) = decode(ALPHA[name])
+        assert found.is_frame
+        assert found.item.raw == ALPHA[name]
+
+    def test_stored_records_give_a_reading_each(self) -> None:
+        (found,) = decode(STORED, clock_offset=AHEAD)
+        assert [reading.to_json()["time"] for reading in found.readings] == [
+            "2021-03-23T22:40:59Z",
+            "2021-03-23T22:42:00Z",
+            "2021-03-23T22:43:00Z",
+        ]
+        assert {(one.historic, one.time_source) for one in found.readings} == {(True, CORRECTED)}
+
+    def test_without_its_clock_s_offset_a_battery_s_readings_have_no_time(self) -> None:
+        found = decode(STATUS + STORED)
+        assert {one.time_source for item in found for one in item.readings} == {UNKNOWN}
+        assert all(item.dated for item in found)
+
     def test_of_mixed_bytes_each_kind_is_named_in_its_place(self) -> None:
-        data = HEARTBEAT + AT_TEXT + REALTIME + BARE_MODBUS + damaged(HISTORIC) + HEARTBEAT[:9]
+        data = HEARTBEAT + AT_TEXT + REALTIME + STATUS + BARE_MODBUS
+        data += damaged(HISTORIC) + ALPHA["bad-crc"] + STORED + HEARTBEAT[:9]
         found = decode(data)
         assert b"".join(one.item.raw for one in found) == data
         assert [
@@ -94,8 +119,11 @@ class TestOneShot:
             "heartbeat",
             Reason.AT_TEXT,
             "data",
+            "status",
             Reason.MODBUS,
             Reason.CHECKSUM,
+            Reason.CHECKSUM,
+            "stored_records",
             Reason.TRUNCATED,
         ]
 
@@ -148,6 +176,7 @@ pieces = st.one_of(
         [HEARTBEAT, REALTIME, HISTORIC, UNDATED[0], DATING, AT_TEXT, BARE_MODBUS, CLIENT_HELLO]
     ),
     st.sampled_from([damaged(HEARTBEAT, 9), damaged(REALTIME), REALTIME[:50], raw(BROKEN)]),
+    st.sampled_from([STATUS, STORED, ALPHA["keep-alive"], ALPHA["bad-crc"], STORED[:999]]),
     st.binary(max_size=40),
 )
 
@@ -157,7 +186,7 @@ def test_what_is_decoded_put_together_is_the_input_and_times_are_in_order(
     parts: list[bytes], size: int
 ) -> None:
     data = b"".join(parts)
-    decoder = Decoder([DEYE])
+    decoder = Decoder()
     found = [
         item for at in range(0, len(data), size) for item in decoder.feed(data[at : at + size])
     ]
@@ -168,14 +197,12 @@ def test_what_is_decoded_put_together_is_the_input_and_times_are_in_order(
         assert one.item.offset == offset
         offset += len(one.item.raw)
         json.dumps(one.to_json())
-    assert [one.to_json() for one in found] == [
-        one.to_json() for one in decode(data, family="deye")
-    ]
+    assert [one.to_json() for one in found] == [one.to_json() for one in decode(data)]
 
 
 @given(st.binary())
 def test_any_bytes_are_decoded(data: bytes) -> None:
-    found = decode(data, family="deye")
+    found = decode(data)
     assert b"".join(bytes.fromhex(one.to_json()["raw"]) for one in found) == data
 
 
@@ -350,6 +377,31 @@ class TestArrivals:
         assert told(decoder.feed(UNDATED[0])) == []
         assert told(decoder.feed(other)) == []
         assert told(decoder.finish()) == [(0, "unknown"), (343, "device")]
+
+
+class TestBatteries:
+    def test_stored_records_wait_until_a_status_tells_the_clock(self) -> None:
+        decoder = Decoder()
+        assert list(decoder.feed(STORED, STATUS_TIME - 60)) == []
+        assert list(decoder.feed(HEARTBEAT, STATUS_TIME - 1)) == []
+        stored, _, live = decoder.feed(STATUS, STATUS_TIME)
+        assert [reading.to_json()["time"] for reading in stored.readings] == [
+            "2021-03-23T22:40:59Z",
+            "2021-03-23T22:42:00Z",
+            "2021-03-23T22:43:00Z",
+        ]
+        assert [reading.time for reading in live.readings] == [STATUS_TIME]
+
+    def test_a_live_status_is_dated_when_it_comes(self) -> None:
+        (live,) = Decoder().feed(STATUS, STATUS_TIME + 3)
+        (reading,) = live.readings
+        assert (reading.time, reading.time_source) == (STATUS_TIME + 3, CORRECTED)
+
+    def test_what_stays_undated_is_given_at_the_end(self) -> None:
+        decoder = Decoder()
+        assert list(decoder.feed(STORED, STATUS_TIME)) == []
+        (stored,) = decoder.finish()
+        assert [reading.time_source for reading in stored.readings] == [UNKNOWN] * 3
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from inverterproto.checksum import crc16_modbus
 from inverterproto.decoding import plain
+from inverterproto.deye import modbus
 from inverterproto.deye.bodies import (
     AT_INTERIM_KIND,
     AT_KIND,
@@ -436,6 +437,10 @@ def test_the_reply_to_an_empty_payload_echoes_nothing() -> None:
     assert reply(made(HEARTBEAT, b"").frame, ARRIVAL).payload[0] == 0
 
 
+def test_a_whole_number_of_seconds_may_be_a_float() -> None:
+    assert reply(frame("heartbeat"), float(ARRIVAL)) == reply(frame("heartbeat"), ARRIVAL)  # type: ignore[arg-type]
+
+
 def test_the_reply_carries_what_the_user_configured() -> None:
     answer = Message.parse(reply(frame("heartbeat"), ARRIVAL, next_heartbeat=120, status=0))
     assert (answer.fields["next_heartbeat"], answer.fields["status"]) == (120, 0)
@@ -464,6 +469,9 @@ def test_a_time_that_the_reply_cannot_carry_is_refused(time: float) -> None:
 def test_commands_are_built_to_the_very_bytes_that_were_seen() -> None:
     read = {"slave": 1, "function": 3, "address": 170, "quantity": 1}
     assert command(MODBUS_KIND, read, LOGGER, (0x97, 0)) == frame("modbus-read-request")
+    assert command(MODBUS_KIND, modbus.Request(1, 3, 170, 1), LOGGER, (0x97, 0)) == frame(
+        "modbus-read-request"
+    )
     write = {"slave": 1, "function": 6, "address": 0x2008, "registers": [0]}
     assert command(MODBUS_KIND, write, LOGGER + 1, (3, 2), 0x02B0) == frame("tsun-modbus-write")
     text = "AT+TIME=214028,1,60,120\r"
@@ -478,7 +486,7 @@ BODIES: list[tuple[int, int, bytes, str, Any, str]] = [
         sealed("018302"),
         "modbus",
         {"slave": 1, "function": 3, "exception": 2},
-        "",
+        "Modbus exception 2: illegal data address",
     ),
     (
         COMMAND_REPLY,
@@ -496,7 +504,7 @@ BODIES: list[tuple[int, int, bytes, str, Any, str]] = [
         {"slave": 1, "function": 3, "registers": [266], "stray_ff": True},
         "stray byte 0xFF in front of the Modbus message",
     ),
-    (COMMAND_REPLY, MODBUS_KIND, bytes.fromhex("0500"), "modbus", {"stick_error": 5}, ""),
+    (COMMAND_REPLY, MODBUS_KIND, bytes.fromhex("0500"), "modbus", {"stick_error": 5}, "error 5 of"),
     (
         COMMAND,
         MODBUS_KIND,
@@ -535,7 +543,8 @@ BODIES: list[tuple[int, int, bytes, str, Any, str]] = [
 
 
 def head_of(message_type: int, kind: int) -> bytes:
-    return bytes((kind, *bytes(14 if message_type == COMMAND else 13)))
+    accepted = () if message_type == COMMAND else (1,)
+    return bytes((kind, *accepted, *bytes(14 if message_type == COMMAND else 12)))
 
 
 @pytest.mark.parametrize(("message_type", "kind", "body", "key", "value", "problem"), BODIES)
@@ -596,9 +605,21 @@ def test_a_command_that_ends_within_its_head_has_no_body(length: int) -> None:
     assert build_payload(COMMAND, found.fields) == found.frame.payload
 
 
-def test_the_reply_to_the_third_kind_is_kept_raw() -> None:
+def test_the_reply_to_the_third_kind_has_a_name_of_its_own() -> None:
     found = made(COMMAND_REPLY, head_of(COMMAND_REPLY, POWER_KIND) + b"\x01\x01\x01")
-    assert found.fields["unknown_14"] == b"\x01\x01\x01"
+    assert found.fields["output_power_reply"] == b"\x01\x01\x01"
+    assert found.problems == ()
+    assert build_payload(COMMAND_REPLY, found.fields) == found.frame.payload
+
+
+def test_a_command_that_was_not_carried_out_is_a_problem() -> None:
+    found = made(COMMAND_REPLY, bytes((AT_KIND, 4, *bytes(12))) + b"+ERR")
+    assert found.problems == ("status 0x04: the logger did not carry the command out",)
+
+
+def test_there_is_no_fourth_kind_of_command() -> None:
+    with pytest.raises(FieldError, match="no kind of command"):
+        command(9, "AT+Z", 2712345678)
 
 
 # Building and changing

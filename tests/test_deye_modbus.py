@@ -132,7 +132,7 @@ def test_two_bytes_are_an_error_of_the_stick(text: str, code: int) -> None:
     assert error == StickError(code)
     assert error.build().hex() == text
     assert to_fields(error) == {"stick_error": code}
-    assert problems(error) == ()
+    assert problems(error) == (f"error {code} of the logger stick itself",)
 
 
 def test_a_stick_error_keeps_what_stands_behind_it() -> None:
@@ -215,7 +215,7 @@ def test_each_reply_may_have_both_quirks(text: str) -> None:
     reply = parse_reply(body)
     assert type(reply) is type(REPLIES[text])
     assert to_fields(reply) == to_fields(REPLIES[text]) | {"stray_ff": True, "doubled_crc": True}
-    assert len(problems(reply)) == 2 + isinstance(reply, Unknown)
+    assert len(problems(reply)) == 2 + isinstance(reply, Unknown | ExceptionReply)
     assert reply.build() == body
 
 
@@ -694,7 +694,9 @@ def test_a_known_sound_message_is_recognised_bare(
     assume(isinstance(message, Request | Reply) and message.slave <= 247)
     assume(not problems(message))
     rtu = message.build()
-    assert match_rtu(before + rtu + behind, len(before)) == len(rtu)
+    found = match_rtu(before + rtu + behind, len(before))
+    # A shorter message with a right CRC may stand in it by chance; it is as good as the whole.
+    assert found == len(rtu) or (0 < found < len(rtu) and crc16_modbus(rtu[:found]) == 0)
 
 
 @given(st.binary(max_size=400), st.integers(0, 400))

@@ -17,13 +17,13 @@ from tests.vectors import (
     BARE_MODBUS_REQUEST,
     CLIENT_HELLO,
     VALID,
+    fixtures,
     frame,
     raw,
 )
 
-STATUS = AlphaFrame(1, 1, 6, b'{"SN":"AL2002321010043"}').build()
-ACKNOWLEDGEMENT = AlphaFrame(1, 2, 6, b'{"Status":"Success"}').build()
-EMPTY = AlphaFrame(1, 1, 5, b"").build()
+ALPHA = fixtures("alphaess")
+STATUS = ALPHA["status-1"]
 
 
 @pytest.mark.parametrize("name", VALID)
@@ -32,8 +32,9 @@ def test_every_v5_frame_is_recognised_by_its_first_byte(name: str) -> None:
     assert recognise(raw(name)) is DEYE
 
 
-@pytest.mark.parametrize("data", [STATUS, ACKNOWLEDGEMENT, EMPTY])
-def test_an_alphaess_frame_is_recognised_by_its_header(data: bytes) -> None:
+@pytest.mark.parametrize("name", ALPHA)
+def test_an_alphaess_frame_is_recognised_by_its_header(name: str) -> None:
+    data = ALPHA[name]
     assert [recognise(data[:size]) for size in range(HEAD)] == [None] * HEAD
     assert recognise(data[:HEAD]) is ALPHAESS
     assert recognise(data) is ALPHAESS
@@ -122,6 +123,15 @@ def test_a_family_says_what_a_frame_says() -> None:
         "checksum": 0x12,
     }
 
+    assert ALPHAESS.message(AlphaFrame.parse(STATUS)).name == "status"
+    assert ALPHAESS.header(STATUS) == {
+        "version": 1,
+        "direction": 1,
+        "command": 16,
+        "length": 267,
+        "crc": 0x1DF1,
+    }
+
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_a_new_dating_has_nothing_to_date(family: Family) -> None:
@@ -139,13 +149,21 @@ def test_one_decoder_finds_the_frames_of_all_families() -> None:
     assert framings([DEYE]) == [DEYE.framing]
 
 
-def test_who_speaks_one_family_does_not_import_the_other() -> None:
+@pytest.mark.parametrize(
+    ("data", "others"), [(raw("heartbeat"), "alphaess msgspec"), (STATUS, "deye construct msgspec")]
+)
+def test_who_speaks_one_family_does_not_import_the_other(data: bytes, others: str) -> None:
     program = (
         "import sys\n"
-        "from inverterproto.families import DEYE, recognise\n"
-        f"assert recognise(bytes.fromhex('{raw('heartbeat').hex()}')) is DEYE\n"
-        f"DEYE.message(DEYE.framing.parse(bytes.fromhex('{raw('heartbeat').hex()}')))\n"
-        "assert not [name for name in sys.modules if 'alphaess' in name or 'msgspec' in name]\n"
+        "from inverterproto.families import Family, recognise\n"
+        f"data = bytes.fromhex('{data.hex()}')\n"
+        "family = recognise(data)\n"
+        "assert isinstance(family, Family)\n"
+        "assert family.message(family.framing.parse(data)).fields\n"
+        f"for other in '{others}'.split():\n"
+        "    assert not [name for name in sys.modules if other in name], other\n"
     )
     root = Path(__file__).parent.parent
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=root)
+    subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-c", program], check=True, cwd=root
+    )

@@ -250,7 +250,7 @@ def command(
     try:
         sources = find_sources(inputs)
     except SourceError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(_message(error)) from error
     name_sources = len(sources) > 1
     writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
     summary = Summary(quiet=quiet, name_sources=name_sources)
@@ -258,6 +258,13 @@ def command(
     summary.close()
     if failed or not summary.frames or (strict and (summary.problems or summary.runs)):
         sys.exit(1)
+
+
+def _message(error: SourceError) -> str:
+    """Return what an error says; the name of a file may hold anything, too."""
+    from inverterproto_cli.show import printable
+
+    return printable(str(error))
 
 
 def _run(sources: list[Source], streams: _Streams, writer: Writer, summary: Summary) -> bool:
@@ -277,7 +284,7 @@ def _run(sources: list[Source], streams: _Streams, writer: Writer, summary: Summ
                     if source.size is None:
                         sys.stdout.flush()  # whoever reads a live stream wants to see it live
             except SourceError as error:
-                click.echo(f"Error: {error}", err=True)
+                click.echo(f"Error: {_message(error)}", err=True)
                 failed = True
             put(streams.end())
         put(streams.finish())

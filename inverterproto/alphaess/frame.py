@@ -26,6 +26,7 @@ looking for it, each time from the payload's beginning, stays linear.
 
 from dataclasses import dataclass
 from struct import Struct
+from typing import Any
 
 from inverterproto.checksum import crc16_modbus
 from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
@@ -51,6 +52,16 @@ _STEP = 256
 
 _HEADER = Struct(">BBBi")
 _unpack_header = _HEADER.unpack_from
+
+
+class _Draft:
+    """A frame while its slots are being filled.
+
+    It has the slots of `Frame` and becomes one by a change of class: past the frozen dataclass's
+    own constructor, which would cost as much as all the rest.
+    """
+
+    __slots__ = ("command", "direction", "payload", "version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +101,13 @@ class Frame:
             raise _misfit(version, direction, length, size)
         if verify and crc16_modbus(data[:-2]) != data[-2] << 8 | data[-1]:
             raise _bad_checksum(data)
-        frame = _new(Frame)
-        _set_version(frame, version)
-        _set_direction(frame, direction)
-        _set_command(frame, command)
-        _set_payload(frame, data[HEADER_SIZE:-2])
-        return frame
+        frame: Any = _Draft()
+        frame.version = version
+        frame.direction = direction
+        frame.command = command
+        frame.payload = data[HEADER_SIZE:-2]
+        frame.__class__ = Frame
+        return frame  # type: ignore[no-any-return]
 
     def build(self) -> bytes:
         """Return the frame's bytes, length and CRC computed.
@@ -126,13 +138,6 @@ def header_fields(raw: bytes) -> dict[str, object]:
         "length": length,
         "crc": int.from_bytes(raw[-2:], "big"),
     }
-
-
-# Slots are set past the frozen dataclass's __setattr__, which would cost as much as all the rest.
-_new = object.__new__
-_set_version, _set_direction, _set_command, _set_payload = (
-    Frame.__dict__[name].__set__ for name in ("version", "direction", "command", "payload")
-)
 
 
 def _too_short(size: int) -> IncompleteError:

@@ -12,9 +12,8 @@ its place in the frame, for people (`rows.py`).
 `commands.py`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache, cached_property
-from importlib import import_module
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inverterproto.alphaess import payloads
@@ -35,8 +34,6 @@ from inverterproto.errors import FieldError
 from inverterproto.reading import Dated, Reading, Record, TimeSource
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from inverterproto.layout import Row
 
 DEVICE = "device"
@@ -46,12 +43,12 @@ KEEP_ALIVE, LOGIN, CONFIGURE, OWN_CONFIGURATION = 0, 2, 3, 4
 FULL_RECORD, COMMAND, EVENTS, STORED_RECORDS, LIVE_STATUS = 5, 8, 9, 12, 16
 """The known commands, the third byte of a frame (sources: V, D)."""
 
-_new = object.__new__
-
 MOST_PROBLEMS = 20
 """Of more problems in one message the number is told."""
 
 _LONGEST_SERIAL = 64
+
+Fields = dict[str, Any]
 
 
 class MessageType(NamedTuple):
@@ -93,9 +90,11 @@ _KINDS = {STATUS: "status", RECORD: "record", STORED: "stored", CONFIGURATION: "
 
 
 @cache
-def _typed_module() -> "ModuleType":
-    """Return `typed.py`, imported when first needed: msgspec is dear to import."""
-    return import_module("inverterproto.alphaess.typed")
+def _status_decoder() -> Callable[[bytes], Any]:
+    """Return `typed.decode`, imported when first needed: msgspec is dear to import."""
+    from inverterproto.alphaess.typed import decode
+
+    return decode
 
 
 def type_of(frame: Frame) -> MessageType:
@@ -129,25 +128,37 @@ class Message:
         frame: the frame.
     """
 
-    _typed: Any = ...  # not asked for yet
+    # What is derived is kept in slots: functools.cached_property takes a lock, which would cost
+    # more than the rest of a message.
+    __slots__ = ("_by_confidence", "_content", "_problems", "_type", "_typed", "frame")
+
+    frame: Frame
+    _typed: Any
+    _type: MessageType
+    _content: Content
+    _problems: tuple[str, ...]
+    _by_confidence: dict[str, list[tuple[Fields, Measured]]]
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
+        self._typed = ...  # not asked for yet
 
-    @classmethod
-    def parse(cls, frame: Frame) -> "Message":
+    @staticmethod
+    def parse(frame: Frame) -> "Message":
         """Return what `frame` says. Never fails: what is not understood is kept as it is."""
-        message = _new(cls)
-        message.frame = frame
-        return message
+        return Message(frame)
 
     def __repr__(self) -> str:
         return f"Message({self.name}, {len(self.frame.payload)} bytes)"
 
-    @cached_property
+    @property
     def type(self) -> MessageType:
         """What is known of its kind."""
-        return type_of(self.frame)
+        try:
+            return self._type
+        except AttributeError:
+            self._type = type_of(self.frame)
+            return self._type
 
     @property
     def name(self) -> str:
@@ -169,43 +180,51 @@ class Message:
         """The battery's serial where the payload names it, else None."""
         if self._typed not in (None, ...):
             return _serial(self._typed.SN)
-        if self._content.form is Form.TABLE:
-            return next((row for row in map(_serial_of, self._table_rows) if row), None)
-        return _serial_of(self.fields)
+        return next(filter(None, map(_serial_of, self._records())), None)
 
     @property
     def typed(self) -> Any:  # noqa: ANN401 - typed.Status, whose attributes the table declares
         """A status as a `typed.Status`; None for any other message, or one out of the ordinary."""
         typed = self._typed
         if typed is ...:
-            typed = self._typed = _typed_module().decode(self.frame)
+            frame = self.frame
+            is_status = frame.command == LIVE_STATUS and frame.direction == REQUEST
+            typed = self._typed = _status_decoder()(frame.payload) if is_status else None
         return typed
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> Fields:
         """The payload by its keys, in its order; numbers and bools typed, signs the device's own.
 
         A repeated key is `Generator#2`, …. A table has `columns` and `rows`; a payload that is
         neither JSON nor a table is `text`, or `raw` in hexadecimal. An event log also has what
         its text says: `events`, `restart_reason`, `mac`.
         """
-        return self._content.fields
+        return self.content.fields
 
-    @cached_property
-    def _content(self) -> Content:
-        return payloads.read(self.name, self.frame.payload)
+    @property
+    def content(self) -> Content:
+        """The fields, and what is to know of the payload."""
+        try:
+            return self._content
+        except AttributeError:
+            self._content = payloads.read(self.name, self.frame.payload)
+            return self._content
 
-    @cached_property
-    def _table_rows(self) -> list[dict[str, Any]]:
-        """The rows of a table by their columns."""
-        columns = self.fields[COLUMNS]
-        return [row_fields(columns, row) for row in self.fields[ROWS]]
-
-    @cached_property
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong or doubtful, though it could be read."""
-        found = list(self._content.problems)
-        for where, fields, measured in self._measured("C"):
+        try:
+            return self._problems
+        except AttributeError:
+            self._problems = self._find_problems()
+            return self._problems
+
+    def _find_problems(self) -> tuple[str, ...]:
+        found = list(self.content.problems)
+        numbered = self.content.form is Form.TABLE
+        for number, (fields, measured) in enumerate(self._measured("B"), 1):
+            where = f"row {number}: " if numbered else ""
             found += [f"{where}{problem}" for problem in measured.problems]
             if measured.values and self.name != CONFIGURATION and _stamp_of(fields) is None:
                 found.append(f"{where}Time: no date that can be read")
@@ -234,19 +253,28 @@ class Message:
                 values=measured.values,
                 kind=kind,
             )
-            for _, fields, measured in self._measured(confidence)
+            for fields, measured in self._measured(confidence)
             if measured.values
         ]
 
-    def _measured(self, confidence: str) -> Iterator[tuple[str, dict[str, Any], Measured]]:
-        """Yield for each record where it stands, its fields, and what they measure."""
+    def _measured(self, confidence: str) -> list[tuple[Fields, Measured]]:
+        """Return for each record its fields and what they measure."""
         if self.name not in _KINDS:
-            return
-        if self._content.form is Form.TABLE:
-            for number, fields in enumerate(self._table_rows, 1):
-                yield f"row {number}: ", fields, measure(fields, confidence)
-        else:
-            yield "", self.fields, measure(self.fields, confidence)
+            return []
+        try:
+            by_confidence = self._by_confidence
+        except AttributeError:
+            by_confidence = self._by_confidence = {}
+        if confidence not in by_confidence:
+            by_confidence[confidence] = [(f, measure(f, confidence)) for f in self._records()]
+        return by_confidence[confidence]
+
+    def _records(self) -> list[Fields]:
+        """Return the fields of each record: all of them, or those of a table's rows."""
+        fields = self.fields
+        if self.content.form is not Form.TABLE:
+            return [fields]
+        return [row_fields(fields[COLUMNS], row) for row in fields[ROWS]]
 
     def readings(self, confidence: str = "B") -> list[Reading]:
         """Return the records; their times are unknown.
@@ -263,7 +291,7 @@ class Message:
         """
         from inverterproto.alphaess.rows import rows
 
-        return rows(raw, self._content)
+        return rows(raw, self.content)
 
     def replace(self, changes: Mapping[str, Any], remove: Iterable[str] = ()) -> Frame:
         """Return the frame with some fields changed; all other bytes stay as they are.
@@ -275,7 +303,7 @@ class Message:
         Raises:
             FieldError: a value cannot be written.
         """
-        content = self._content
+        content = self.content
         gone = {*remove, *content.derived}
         kept = {name: value for name, value in content.fields.items() if name not in gone}
         frame = self.frame

@@ -120,10 +120,10 @@ def build(
     if onto is not None and content.form is Form.JSON:
         document = scan(onto)
         return edit(document, _typed(document), fields, from_cloud=from_cloud)
-    if onto is not None and content.form is Form.TABLE and COLUMNS in fields:
-        return edit_table(scan_table(onto), fields)
     if onto is not None and content.fields == fields:
         return onto
+    if onto is not None and content.form is Form.TABLE and COLUMNS in fields:
+        return edit_table(scan_table(onto), fields)
     if name == STORED and COLUMNS in fields:
         return write_table(fields)
     if not fields and name in EMPTY:

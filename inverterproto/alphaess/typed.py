@@ -14,9 +14,6 @@ from typing import Annotated, Any
 import msgspec
 
 from inverterproto.alphaess.fields import GREATEST, STATUS, Kind, fields_of
-from inverterproto.alphaess.frame import REQUEST, Frame
-
-STATUS_COMMAND = 16
 
 # A NaN fails the comparison with either bound.
 _INT = Annotated[int, msgspec.Meta(ge=-GREATEST, le=GREATEST)]
@@ -38,11 +35,9 @@ Status: type[Any] = msgspec.defstruct(
 _decode = msgspec.json.Decoder(Status, strict=False).decode
 
 
-def decode(frame: Frame) -> Any:  # noqa: ANN401 - Status, whose attributes the table declares
-    """Return what a frame says as a `Status`; None if it is no status or not an ordinary one."""
-    if frame.command != STATUS_COMMAND or frame.direction != REQUEST:
-        return None
+def decode(payload: bytes) -> Any:  # noqa: ANN401 - Status, whose attributes the table declares
+    """Return what a status's payload says as a `Status`; None if it is not an ordinary one."""
     try:
-        return _decode(frame.payload)
+        return _decode(payload)
     except (msgspec.DecodeError, RecursionError):
         return None

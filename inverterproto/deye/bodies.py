@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from inverterproto.deye import payloads
 from inverterproto.errors import FieldError, ProtocolError
+from inverterproto.octets import as_bytes
 
 COMMAND, COMMAND_REPLY, INTERIM_REPLY = 0x45, 0x15, 0x05
 """The message types that have a body."""
@@ -98,10 +99,17 @@ _MODBUS_REQUEST = Body(
 )
 _MODBUS_REPLY = Body("modbus", _parse_modbus("parse_reply"), _build_modbus("reply_from_fields"))
 _POWER = Body("output_power_limit", _parse_power, _build_power)
+# The answer to a command of the third kind; 01 01 01 is all that was seen of it (source: T).
+_POWER_REPLY = Body("output_power_reply", lambda body: (body, ()), as_bytes)
 
 BODIES: dict[int, dict[int, Body]] = {
     COMMAND: {MODBUS_KIND: _MODBUS_REQUEST, AT_KIND: _TEXT, POWER_KIND: _POWER},
-    COMMAND_REPLY: {MODBUS_KIND: _MODBUS_REPLY, AT_KIND: _TEXT, AT_INTERIM_KIND: _TEXT},
+    COMMAND_REPLY: {
+        MODBUS_KIND: _MODBUS_REPLY,
+        AT_KIND: _TEXT,
+        AT_INTERIM_KIND: _TEXT,
+        POWER_KIND: _POWER_REPLY,
+    },
     INTERIM_REPLY: {MODBUS_KIND: _MODBUS_REPLY, AT_KIND: _TEXT, AT_INTERIM_KIND: _TEXT},
 }
 """Message type → frame type → what its body is. What is not here stays bytes."""

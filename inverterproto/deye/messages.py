@@ -16,7 +16,7 @@ goes the other way: `build_payload` from fields, `reply` and the command functio
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from inverterproto.deye import payloads
 from inverterproto.deye.bodies import BODIES, COMMAND, COMMAND_REPLY, INTERIM_REPLY, Body
@@ -26,7 +26,7 @@ from inverterproto.deye.layouts import layout_of
 from inverterproto.deye.layouts.head import HEAD_ONLY
 from inverterproto.errors import FieldError, ProtocolError
 from inverterproto.layout import Field, Layout, Raw, Row
-from inverterproto.reading import Dated, Reading, Record, TimeSource
+from inverterproto.reading import Dated, Reading, Record
 
 if TYPE_CHECKING:
     from inverterproto.deye.records import Measured
@@ -163,6 +163,9 @@ class Message:
     def _find_problems(self) -> tuple[str, ...]:
         measured = self.measured().problems
         problems = list(self._odd)
+        status = self.fields.get("status", 1)
+        if status != 1 and self.frame.message_type in (COMMAND_REPLY, INTERIM_REPLY):
+            problems.append(f"status {status:#04x}: the logger did not carry the command out")
         if self.frame.message_type == DATA and len(self.frame.payload) >= 3:
             if self.layout is HEAD_ONLY:
                 sensor_type = self.fields["sensor_type"]
@@ -243,10 +246,9 @@ class Message:
         return [record.dated(self._own_date()) for record in self.records(confidence)]
 
     def _own_date(self) -> Dated:
-        if self.stamp is None:
-            return Dated(None, None, TimeSource.UNKNOWN)
+        stamp = cast("Stamp", self.stamp)  # what measures something has one
         dating = LoggerDating()
-        dated = dating.see(None, self.stamp, historic=False, arrival=None) or dating.finish()
+        dated = dating.see(None, stamp, historic=False, arrival=None) or dating.finish()
         return dated[0]
 
     def replace(self, fields: Mapping[str, Any]) -> Frame:
@@ -365,7 +367,9 @@ def command(
     Raises:
         FieldError: a value is out of range.
     """
-    body = BODIES[COMMAND][kind]
+    body = BODIES[COMMAND].get(kind)
+    if body is None:
+        raise FieldError("frame_type", "no kind of command", expected="1, 2 or 5", found=kind)
     fields = {"frame_type": kind, "sensor_type": sensor_type, "offset_time": 0, body.key: value}
     payload = build_payload(COMMAND, fields)
     return Frame(COMMAND << 8 | CONTROL_LOW, sequence, logger_serial, payload)

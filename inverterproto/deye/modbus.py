@@ -444,6 +444,10 @@ def problems(message: AnyMessage) -> tuple[str, ...]:
     found = [text for quirk, text in _QUIRK_TEXTS.items() if getattr(message, quirk, False)]
     if isinstance(message, Unknown):
         found.append(": ".join(filter(None, ("Modbus message kept raw", message.reason))))
+    elif isinstance(message, ExceptionReply):
+        found.append(f"Modbus exception {message.code}: {message.name}")
+    elif isinstance(message, StickError):
+        found.append(f"error {message.code} of the logger stick itself")
     return tuple(found)
 
 

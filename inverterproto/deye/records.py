@@ -71,8 +71,9 @@ def measure(layout: Layout, fields: Values, confidence: str = "B") -> Measured:
         values[key] = value
     if phases is None:
         _drop_dead_phases(values)
+    told = frozenset(values)
     problems = check_ranges(values)
-    problems += _derive(values, _pv_inputs(layout, trackers))
+    problems += _derive(values, _pv_inputs(layout, trackers), told)
     return Measured(values, tuple(problems))
 
 
@@ -115,15 +116,19 @@ def _pv_inputs(layout: Layout, trackers: int | None) -> tuple[int, ...]:
     return tuple(sorted(n for n in found if trackers is None or n <= trackers))
 
 
-def _derive(values: dict[str, Number | str], pv_inputs: tuple[int, ...]) -> list[str]:
+def _derive(
+    values: dict[str, Number | str], pv_inputs: tuple[int, ...], told: frozenset[str]
+) -> list[str]:
     """Add what is implied: power as voltage × current, and the sum of the PV inputs.
+
+    What the device `told` itself, be it impossible, is not derived.
 
     Returns a line for each result that is physically impossible; such a one is not added.
     """
     problems: list[str] = []
 
     def add(key: str, power: float | None) -> None:
-        if power is None or key in values:
+        if power is None or key in told:
             return
         if problem := out_of_range(key, power):
             problems.append(problem)

@@ -20,19 +20,11 @@ _FIELDS = (
     # 0 when the night begins (H): publishing it would reset the meter of whoever adds up.
     measured(37, "energy_total", Int32ul, "1/10", absent=(0,), source="H, M"),
     measured(45, "grid_voltage_l1", Int16ul, "1/10", source="H, M"),
-    measured(
-        47, "grid_voltage_l2", Int16ul, "1/10", confidence="C", meaning="as L1 is"
-    ),
-    measured(
-        49, "grid_voltage_l3", Int16ul, "1/10", confidence="C", meaning="as L1 is"
-    ),
+    measured(47, "grid_voltage_l2", Int16ul, "1/10", confidence="C", meaning="as L1 is"),
+    measured(49, "grid_voltage_l3", Int16ul, "1/10", confidence="C", meaning="as L1 is"),
     measured(51, "grid_current_l1", Int16ul, "1/10", source="H, M"),
-    measured(
-        53, "grid_current_l2", Int16ul, "1/10", confidence="C", meaning="as L1 is"
-    ),
-    measured(
-        55, "grid_current_l3", Int16ul, "1/10", confidence="C", meaning="as L1 is"
-    ),
+    measured(53, "grid_current_l2", Int16ul, "1/10", confidence="C", meaning="as L1 is"),
+    measured(55, "grid_current_l3", Int16ul, "1/10", confidence="C", meaning="as L1 is"),
     measured(57, "grid_frequency", Int16ul, "1/100", source="H, M"),
     measured(59, "active_power", Int32ul, source="H, M"),
     measured(63, "radiator_temperature", Int16sl, "1/100", source="H, M"),
