@@ -20,6 +20,9 @@ from inverterproto.families import FAMILIES, Dating, Family, Message
 from inverterproto.reading import Dated, Reading, Record, TimeSource
 from inverterproto.stream import Framed, Item, StreamDecoder, Unframed
 
+MOST_CLOCK_OFFSET = 4e9
+"""Seconds; more than any clock with a four-digit year needs, and no date is out of range."""
+
 HELD_BACK = 1000
 """Items that wait for a time, at most."""
 
@@ -162,6 +165,8 @@ class Dates:
     """
 
     def __init__(self, clock_offset: float | None = None, limit: int = HELD_BACK) -> None:
+        if clock_offset is not None and not abs(clock_offset) <= MOST_CLOCK_OFFSET:
+            raise ValueError(f"a clock offset of {clock_offset} seconds")
         self.clock_offset = clock_offset
         self.limit = limit
         self._queue: deque[Decoded] = deque()

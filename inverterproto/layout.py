@@ -35,7 +35,7 @@ import construct
 from inverterproto.errors import FieldError
 from inverterproto.field import Field, Row, measured
 from inverterproto.octets import Clock, Mac, Octets, Raw, Text, Value, as_bytes, decode_text
-from inverterproto.plan import Plan, derive_plan
+from inverterproto.plan import Parse, derive_plan
 
 __all__ = [
     "Clock",
@@ -53,6 +53,9 @@ __all__ = [
 ]
 
 Values = dict[str, Value]
+
+# Real devices send a few lengths; whoever sends more may not fill the memory.
+_MOST_LENGTHS = 64
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -89,7 +92,8 @@ class Layout:
         self.phases = phases
         self.fields = tuple(_fill_gaps(name, sorted(fields, key=lambda field: field.offset)))
         self._ends = [field.end for field in self.fields]
-        self._plans: list[Plan | None] = [None] * (len(self.fields) + 1)
+        self._plans: dict[tuple[int, bool], Parse] = {}
+        self._by_length: dict[int, Parse] = {}
 
     def __repr__(self) -> str:
         return f"Layout({self.name!r}, {len(self.fields)} fields, {self.size} bytes)"
@@ -115,15 +119,22 @@ class Layout:
 
     def parse(self, payload: bytes) -> Values:
         """Return all fields of a payload by name, whatever its length. Never fails."""
-        count = bisect_right(self._ends, len(payload))
-        plan = self._plans[count]
+        plan = self._by_length.get(len(payload))
         if plan is None:
-            plan = self._plans[count] = derive_plan(self.fields[:count])
-        parse, end, rest = plan
-        values = parse(payload)
-        if end != len(payload):
-            values[rest] = payload[end:]
-        return values
+            plan = self._plan_for(len(payload))
+        return plan(payload)
+
+    def _plan_for(self, length: int) -> Parse:
+        """Return the parser for payloads of some length, and remember it."""
+        count = bisect_right(self._ends, length)
+        tail = length > (self._ends[count - 1] if count else 0)
+        plan = self._plans.get((count, tail))
+        if plan is None:
+            plan = self._plans[count, tail] = derive_plan(self.fields[:count], tail=tail)
+        if len(self._by_length) >= _MOST_LENGTHS:
+            self._by_length.clear()
+        self._by_length[length] = plan
+        return plan
 
     def build(self, values: Mapping[str, Value], onto: bytes | None = None) -> bytes:
         """Return the payload for some values.

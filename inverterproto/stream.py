@@ -336,8 +336,8 @@ class StreamDecoder:
             else:
                 last = Unframed(at + start, part, reason, str(reason))
             items.append(last)
-            self._more = last
             start += size
+            self._more = last._replace(detail=f"{last.reason}, continued")
 
 
 def _finder(starts: bytes) -> Callable[[bytes | bytearray, int, int], int]:

@@ -386,7 +386,7 @@ def test_the_last_of_a_repeated_key_counts_in_either_way() -> None:
     assert found.typed.SOC == 44
     assert found.records()[0].values["state_of_charge"] == 44
     assert found.fields["SOC#2"] == 44
-    assert decode(payload).SOC == 44
+    assert decode(found.frame).SOC == 44
 
 
 # Rows

@@ -66,7 +66,9 @@ def test_a_stored_record_may_have_date_and_time_in_one_column() -> None:
     assert record.stamp == parse_stamp("2021/03/24 09:40:59")
 
 
-@pytest.mark.parametrize("payload", [SMALL.replace(b"\n", b"\r\n"), SMALL.replace(b"\n", b"\n\n")])
+@pytest.mark.parametrize(
+    "payload", [SMALL.replace(b"\n", end) for end in (b"\r\n", b"\n\n", b"\r")]
+)
 def test_line_ends_of_any_kind_and_blank_lines_are_survived(payload: bytes) -> None:
     found = message(payload)
     assert found.fields == message(SMALL).fields
@@ -173,6 +175,11 @@ def test_columns_are_renamed_and_a_header_line_is_added() -> None:
     assert build_payload(1, 12, {"columns": ["SN"], "rows": []}, onto=b"\n") == b"SN\n"
 
 
+def test_a_bool_is_written_as_devices_write_it() -> None:
+    fields = {"columns": ["SN", "Fan"], "rows": [["AL2", False], ["AL2", True]]}
+    assert build("stored_records", fields).payload == b"SN,Fan\nAL2,False\nAL2,True\n"
+
+
 def test_a_table_is_replaced_by_something_else() -> None:
     assert build_payload(1, 12, {"SN": "AL2"}, onto=SMALL) == b'{"SN":"AL2"}'
 
@@ -194,7 +201,6 @@ def test_a_table_is_replaced_by_something_else() -> None:
         ({"columns": ["SN"], "rows": [["a\x00"]]}, "rows: no cell"),
         ({"columns": [" {", "SN"], "rows": []}, "columns: begins as JSON"),
         ({"columns": ["SN"], "rows": [[None]]}, "rows: no cell"),
-        ({"columns": ["SN"], "rows": [[True]]}, "rows: no cell"),
         ({"columns": ["SN"], "rows": [["\ud800"]]}, "rows: no cell"),
         ({"columns": ["SOC"], "rows": [[float("nan")]]}, "rows: out of range"),
     ],

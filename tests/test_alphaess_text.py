@@ -197,6 +197,8 @@ def test_a_real_payload_that_is_not_changed_keeps_its_bytes(payload: bytes) -> N
         ('{"Fan":"False"}', {"Fan": True}, '{"Fan":"True"}'),
         ('{"Fan":"false"}', {"Fan": True}, '{"Fan":"true"}'),
         ('{"Fan":false}', {"Fan": True}, '{"Fan":true}'),
+        ('{"New":"1"}', {"New": 2}, '{"New":"2"}'),
+        ('{"New":"1"}', {"New": True}, '{"New":"True"}'),
         ('{"Fan":"0"}', {"Fan": False}, '{"Fan":"False"}'),
         ('{"EmsLanguage":0}', {"EmsLanguage": False}, '{"EmsLanguage":false}'),
         ('{"SN":"A"}', {"SN": 'a"\\\nß'}, '{"SN":"a\\"\\\\\\n\\u00df"}'),
@@ -349,7 +351,12 @@ def test_an_edited_payload_says_what_it_was_edited_to(
     data: st.DataObject,
 ) -> None:
     old = read("unknown", payload).fields
-    changes = {key: value for key, value in changes.items() if "#" not in key}
+    # What was a string stays one: a number is then only read back where its key has numbers.
+    changes = {
+        key: value
+        for key, value in changes.items()
+        if "#" not in key and not (isinstance(old.get(key), str) and isinstance(value, int | float))
+    }
     gone = data.draw(st.sets(st.sampled_from(sorted(old)), max_size=2) if old else st.just(set()))
     if any("#" in name for name in old):
         gone = set()

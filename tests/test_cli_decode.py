@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from inverterproto.alphaess.frame import Frame as AlphaFrame
 from inverterproto.alphaess.messages import Message as AlphaMessage
+from inverterproto.decoding import MOST_CLOCK_OFFSET
 from inverterproto.deye.frame import Frame
 from inverterproto.deye.messages import Message
 from inverterproto.quantity import QUANTITIES, template_of
 from inverterproto_cli import decode as decode_module
 from inverterproto_cli.csv_table import IDENTITY
-from inverterproto_cli.decode import MOST_CLOCK_OFFSET, MOST_COMPLAINTS
+from inverterproto_cli.decode import MOST_COMPLAINTS
 from tests.conftest import Run, decode
 from tests.vectors import AT_TEXT, BROKEN, FIXTURES, VALID, fixtures, frame, raw
 
@@ -260,13 +261,14 @@ class TestCaptures:
         assert shown["readings"][0]["time"] == "2024-04-08T17:14:05Z"
         assert shown["readings"][0]["time_source"] == "arrival"
 
-    def test_frames_before_a_broken_line_are_shown_and_the_line_is_told(self) -> None:
-        run = decode(
-            "--json", "-", stdin=capture({"data": HEARTBEAT.hex()}) + "{}\n" + capture({"data": ""})
-        )
-        assert json.loads(run.out)["name"] == "heartbeat"
-        assert "Error: -: line 2: no line of a capture: no 'data'\n" in run.err
-        assert run.code == 1
+    def test_frames_around_a_broken_line_are_shown_and_the_line_is_told(self) -> None:
+        line = capture({"data": HEARTBEAT.hex()})
+        run = decode("--json", "-", stdin=line + "{}\n" + line)
+        assert [json.loads(text)["name"] for text in run.out.splitlines()] == ["heartbeat"] * 2
+        assert "-: line 2: no line of a capture: no 'data'\n" in run.err
+        assert "1 problem" in run.err
+        assert run.code == 0
+        assert decode("--strict", "--json", "-", stdin=line + "{}\n" + line).code == 1
 
     def test_complaints_name_connection_and_direction(self) -> None:
         line: dict[str, object] = {"connection": "7", "from": "device", "data": "0d0a"}
@@ -549,16 +551,16 @@ class TestSummaryAndExitCode:
                 HEARTBEAT + b"\r\n",
                 """\
 no frame in 2 bytes at 14: junk
-1 frame: 1 heartbeat; 2 bytes in 1 run no frame
+1 frame: 1 heartbeat; 2 bytes unframed
 """,
                 0,
             ),
-            (b"\0", "no frame in 1 byte at 0: junk\nno frame found; 1 byte in 1 run no frame\n", 1),
+            (b"\0", "no frame in 1 byte at 0: junk\nno frame found; 1 byte unframed\n", 1),
             (
                 REALTIME[:-1],
                 """\
 no frame in 342 bytes at 0: incomplete frame at offset 0: expected 343 bytes, found 342
-no frame found; 342 bytes in 1 run no frame
+no frame found; 342 bytes unframed
 """,
                 1,
             ),
@@ -566,7 +568,7 @@ no frame found; 342 bytes in 1 run no frame
                 HEARTBEAT[:-1] + b"\0",
                 """\
 no frame in 14 bytes at 0: bad end marker at offset 13: expected 0x15, found 0x00
-no frame found; 14 bytes in 1 run no frame
+no frame found; 14 bytes unframed
 """,
                 1,
             ),
@@ -597,8 +599,9 @@ no frame found; 14 bytes in 1 run no frame
     def test_of_many_complaints_the_number_is_told(self) -> None:
         run = decode("--json", "-", stdin=(HEARTBEAT + b"\0") * (MOST_COMPLAINTS + 5))
         assert run.err.count("no frame in 1 byte at") == MOST_COMPLAINTS
-        assert "\n… and 5 more that are no frame\n25 frames: 25 heartbeat; 25 bytes in 25 runs" in (
-            run.err
+        assert (
+            "\n… and 5 more complaints\n25 frames: 25 heartbeat; 25 bytes unframed in 25 runs"
+            in (run.err)
         )
 
     @pytest.mark.parametrize("option", ["-q", "--quiet"])

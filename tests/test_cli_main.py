@@ -362,7 +362,7 @@ class TestPipes:
             wait_until_it_waits(process)
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE) == 0
-            assert process.stderr.read() == b"1 frame: 1 data; 1 byte in 1 run no frame\n"
+            assert process.stderr.read() == b"1 frame: 1 data; 1 byte unframed\n"
             assert len(process.stdout.read().splitlines()) == 2
 
     def test_an_output_without_the_signs_of_units_is_written_to_all_the_same(self) -> None:

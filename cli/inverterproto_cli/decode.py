@@ -13,15 +13,13 @@ from typing import Protocol, TextIO
 
 import click
 
-from inverterproto.decoding import Dates, Decoded, Decoder
+from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES
 from inverterproto_cli.sources import Chunk, Source, SourceError, find_sources, read
 
 MOST_STREAMS = 4096
 """Streams of a capture that are followed at once; beyond that the one longest silent is ended."""
 MOST_COMPLAINTS = 20
-MOST_CLOCK_OFFSET = 4e9
-"""Seconds: a clock that began anew at 1900 or thereabouts."""
 _PROGRESS_FROM = 4 << 20
 
 
@@ -66,13 +64,15 @@ class JsonWriter:
 class Summary:
     """Counts what was decoded, and complains of what could not be."""
 
-    def __init__(self, *, quiet: bool, name_sources: bool) -> None:
+    def __init__(self, *, quiet: bool, name_sources: bool, in_tree: bool) -> None:
         self.quiet = quiet
         self.name_sources = name_sources
+        self.in_tree = in_tree  # the reader sees what is unframed there, and need not be told twice
         self.names: Counter[str] = Counter()
         self.problems = 0
         self.runs = 0
         self.run_bytes = 0
+        self.complaints = 0
 
     def add(self, decoded: Decoded) -> None:
         """Count one item."""
@@ -82,20 +82,29 @@ class Summary:
             return
         self.runs += 1
         self.run_bytes += len(decoded.item.raw)
-        if self.runs <= MOST_COMPLAINTS and not self.quiet:
-            self._complain(decoded)
+        if not self.in_tree:
+            self._complain_of(decoded)
 
-    def _complain(self, decoded: Decoded) -> None:
-        from inverterproto_cli.show import item_reason, printable
+    def complain(self, complaint: str) -> None:
+        """Say what could not be read, though the rest could."""
+        self.problems += 1
+        self._say(complaint)
+
+    def _say(self, complaint: str) -> None:
+        from inverterproto_cli.show import printable
+
+        self.complaints += 1
+        if self.complaints <= MOST_COMPLAINTS and not self.quiet:
+            click.echo(printable(complaint), err=True)
+
+    def _complain_of(self, decoded: Decoded) -> None:
+        from inverterproto_cli.show import item_reason
 
         item = decoded.item
         chunk = decoded.origin
         where = chunk.place(name_source=self.name_sources) if isinstance(chunk, Chunk) else ""
         size = _count(len(item.raw), "byte")
-        click.echo(
-            f"no frame in {size} at {item.offset}{printable(where)}: {item_reason(decoded)}",
-            err=True,
-        )
+        self._say(f"no frame in {size} at {item.offset}{where}: {item_reason(decoded)}")
 
     @property
     def frames(self) -> int:
@@ -106,12 +115,13 @@ class Summary:
         """Say it all on standard error."""
         if self.quiet:
             return
-        if self.runs > MOST_COMPLAINTS:
-            click.echo(f"… and {self.runs - MOST_COMPLAINTS} more that are no frame", err=True)
+        if self.complaints > MOST_COMPLAINTS:
+            click.echo(f"… and {self.complaints - MOST_COMPLAINTS:,} more complaints", err=True)
         kinds = ", ".join(f"{count} {name}" for name, count in self.names.most_common())
         parts = [f"{_count(self.frames, 'frame')}: {kinds}" if kinds else "no frame found"]
         if self.runs:
-            parts.append(f"{_count(self.run_bytes, 'byte')} in {_count(self.runs, 'run')} no frame")
+            runs = "" if self.runs == 1 else f" in {self.runs:,} runs"
+            parts.append(f"{_count(self.run_bytes, 'byte')} unframed{runs}")
         if self.problems:
             parts.append(_count(self.problems, "problem"))
         if unknown := self.names["unknown"]:
@@ -253,7 +263,8 @@ def command(
         raise click.ClickException(_message(error)) from error
     name_sources = len(sources) > 1
     writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
-    summary = Summary(quiet=quiet, name_sources=name_sources)
+    in_tree = form is None and sys.stdout.isatty() and sys.stderr.isatty()
+    summary = Summary(quiet=quiet, name_sources=name_sources, in_tree=in_tree)
     failed = _run(sources, _Streams(family, clock_offset, confidence.upper()), writer, summary)
     summary.close()
     if failed or not summary.frames or (strict and (summary.problems or summary.runs)):
@@ -279,7 +290,7 @@ def _run(sources: list[Source], streams: _Streams, writer: Writer, summary: Summ
     with _progress(sources) as advance:
         for source in sources:
             try:
-                for chunk in read(source, advance):
+                for chunk in read(source, advance, summary.complain):
                     put(streams.feed(chunk))
                     if source.size is None:
                         sys.stdout.flush()  # whoever reads a live stream wants to see it live

@@ -24,6 +24,9 @@ _LATEST_ARRIVAL = 1e11
 """In the year 5138: a greater one counts milliseconds, or nothing."""
 
 
+Complain = Callable[[str], object]
+
+
 class SourceError(Exception):
     """A source that cannot be read; the message is for people."""
 
@@ -118,19 +121,24 @@ def _hex_source(text: str) -> Source:
     return Source("hex", lambda: io.BytesIO(text.encode()), len(text))
 
 
-def read(source: Source, progress: Callable[[int], object] = lambda _read: None) -> Iterator[Chunk]:
+def read(
+    source: Source,
+    progress: Callable[[int], object] = lambda _read: None,
+    complain: Complain = lambda _complaint: None,
+) -> Iterator[Chunk]:
     """Yield the bytes of a source.
 
     Args:
         source: what to read.
         progress: is told how many bytes of the source have been read, chunk by chunk.
+        complain: is told of each part that cannot be read while the rest can.
 
     Raises:
         SourceError: it cannot be read, or is not what its beginning promised.
     """
     try:
         with source.open() as file:
-            yield from _read_form(source.name, _chunks(file, progress))
+            yield from _read_form(source.name, _chunks(file, progress), complain)
     except OSError as error:
         raise SourceError(f"{source.name}: {error.strerror or error}") from error
 
@@ -149,13 +157,13 @@ def _chunks(file: BinaryIO, progress: Callable[[int], object]) -> Iterator[bytes
         yield chunk
 
 
-def _read_form(name: str, chunks: Iterator[bytes]) -> Iterator[Chunk]:
+def _read_form(name: str, chunks: Iterator[bytes], complain: Complain) -> Iterator[Chunk]:
     first = next(chunks, b"")
     if not first:
         raise SourceError(f"{name}: is empty")
     text = first.removeprefix(codecs.BOM_UTF8)
     if _CAPTURE.match(text):
-        yield from _read_capture(name, text, chunks)
+        yield from _read_capture(name, text, chunks, complain)
     elif not _TEXT.issuperset(text[:4096]):
         yield Chunk(name, first)
         for chunk in chunks:
@@ -189,10 +197,17 @@ def _lines(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         held += chunk
 
 
-def _read_capture(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[Chunk]:
+def _read_capture(
+    name: str, first: bytes, chunks: Iterator[bytes], complain: Complain
+) -> Iterator[Chunk]:
     for number, line in enumerate(_lines(name, first, chunks), 1):
         if line.strip():
-            yield _capture_chunk(name, number, line)
+            try:
+                chunk = _capture_chunk(name, number, line)
+            except SourceError as error:
+                complain(str(error))  # what stands in the other lines is as good as before
+            else:
+                yield chunk
 
 
 def _capture_chunk(name: str, number: int, line: bytes) -> Chunk:

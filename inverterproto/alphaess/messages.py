@@ -12,8 +12,7 @@ its place in the frame, for people (`rows.py`).
 `commands.py`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inverterproto.alphaess import payloads
@@ -89,12 +88,12 @@ _KINDS = {STATUS: "status", RECORD: "record", STORED: "stored", CONFIGURATION: "
 """The messages that measure something, and the kind of their records."""
 
 
-@cache
-def _status_decoder() -> Callable[[bytes], Any]:
-    """Return `typed.decode`, imported when first needed: msgspec is dear to import."""
-    from inverterproto.alphaess.typed import decode
+def _decode_typed(frame: Frame) -> Any:  # noqa: ANN401 - typed.Status, or None
+    """Import `typed.py` (msgspec is dear to import) and let its `decode` take this place."""
+    global _decode_typed
+    from inverterproto.alphaess.typed import decode as _decode_typed
 
-    return decode
+    return _decode_typed(frame)
 
 
 def type_of(frame: Frame) -> MessageType:
@@ -187,9 +186,7 @@ class Message:
         """A status as a `typed.Status`; None for any other message, or one out of the ordinary."""
         typed = self._typed
         if typed is ...:
-            frame = self.frame
-            is_status = frame.command == LIVE_STATUS and frame.direction == REQUEST
-            typed = self._typed = _status_decoder()(frame.payload) if is_status else None
+            typed = self._typed = _decode_typed(self.frame)
         return typed
 
     @property

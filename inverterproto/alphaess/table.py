@@ -1,8 +1,8 @@
 """Stored records (command 12): a header line, then a line a record, as CSV (source: V).
 
 The header line of each frame says what its columns are: firmware differs. Devices quote nothing,
-so a comma always separates. Lines end in LF; CRLF and blank lines are survived. A first line that
-holds no known key is no header, and what its columns mean is then not guessed.
+so a comma always separates. Lines end in LF; CR, CRLF and blank lines are survived. A first line
+that holds no known key is no header, and what its columns mean is then not guessed.
 
 As in JSON, what is unchanged keeps its bytes: an edit touches only the cells that differ.
 """
@@ -19,6 +19,7 @@ from inverterproto.errors import FieldError
 COLUMNS = "columns"
 ROWS = "rows"
 
+_find_lines = re.compile(r"[^\r\n]++").finditer
 _find_unfit = re.compile(r"[,\x00-\x08\x0a-\x1f\x7f]").search
 
 
@@ -77,13 +78,8 @@ def _typed(columns: list[str], cells: list[str], *, utf8: bool) -> list[Any]:
 
 def scan_table(payload: bytes) -> Table:
     """Return the lines of a payload; never fails."""
-    lines = []
-    start = 0
-    for line in payload.decode("latin-1").split("\n"):
-        text = line.rstrip("\r")
-        if text:
-            lines.append(Line(start, text.split(",")))
-        start += len(line) + 1
+    found = _find_lines(payload.decode("latin-1"))
+    lines = [Line(line.start(), line[0].split(",")) for line in found]
     header = lines.pop(0) if lines and _is_header(lines[0].cells) else None
     problems = [] if is_utf8(payload) else ["payload is not UTF-8: read as Latin-1"]
     if header is None:
@@ -92,9 +88,11 @@ def scan_table(payload: bytes) -> Table:
         width = len(header.cells)
         if "SN" not in header.cells:
             problems.append("no column SN")
-        for number, found in enumerate(lines, 1):
-            if len(found.cells) != width:
-                problems.append(f"row {number}: {len(found.cells)} cells, {width} columns")
+        problems += [
+            f"row {number}: {len(line.cells)} cells, {width} columns"
+            for number, line in enumerate(lines, 1)
+            if len(line.cells) != width
+        ]
     return Table(payload, header, lines, tuple(problems))
 
 
@@ -180,10 +178,10 @@ def _joined(cells: list[str]) -> str:
     return line
 
 
-def _cell(value: Any, *, utf8: bool) -> str:  # noqa: ANN401 - text or a number
+def _cell(value: Any, *, utf8: bool) -> str:  # noqa: ANN401 - text, a number or a bool
     """Return a cell's text, a character for each of its bytes."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return plain(ROWS, value)
+    if isinstance(value, int | float):
+        return plain(ROWS, value).capitalize()
     if not isinstance(value, str) or _find_unfit(value):
         expected = "a number, or a text without commas, line ends and other controls"
         raise FieldError(ROWS, "no cell", expected=expected, found=repr(value)[:60])

@@ -14,6 +14,9 @@ from typing import Annotated, Any
 import msgspec
 
 from inverterproto.alphaess.fields import GREATEST, STATUS, Kind, fields_of
+from inverterproto.alphaess.frame import REQUEST, Frame
+
+STATUS_COMMAND = 16
 
 # A NaN fails the comparison with either bound.
 _INT = Annotated[int, msgspec.Meta(ge=-GREATEST, le=GREATEST)]
@@ -35,9 +38,11 @@ Status: type[Any] = msgspec.defstruct(
 _decode = msgspec.json.Decoder(Status, strict=False).decode
 
 
-def decode(payload: bytes) -> Any:  # noqa: ANN401 - Status, whose attributes the table declares
-    """Return what a status's payload says as a `Status`; None if it is not an ordinary one."""
+def decode(frame: Frame) -> Any:  # noqa: ANN401 - Status, whose attributes the table declares
+    """Return what a frame says as a `Status`; None if it is no status or not an ordinary one."""
+    if frame.command != STATUS_COMMAND or frame.direction != REQUEST:
+        return None
     try:
-        return _decode(payload)
+        return _decode(frame.payload)
     except (msgspec.DecodeError, RecursionError):
         return None

@@ -63,14 +63,20 @@ class Frame:
             ProtocolError: a marker is wrong, or bytes follow the frame.
         """
         size = len(data)
-        if (
-            size >= ENVELOPE
-            and (data[1] | data[2] << 8) + ENVELOPE == size
-            and data[0] == START
-            and data[-1] == END
-            and data[-2] == sum8(data, 1, size - 2)
-        ):
-            return _unpack(data)
+        if size >= ENVELOPE:
+            start, length, control_code, first, second, serial = _unpack_header(data)
+            if (
+                length + ENVELOPE == size
+                and start == START
+                and data[-1] == END
+                and data[-2] == sum8(data, 1, size - 2)
+            ):
+                frame = _new(Frame)
+                _set_control_code(frame, control_code)
+                _set_sequence(frame, (first, second))
+                _set_logger_serial(frame, serial)
+                _set_payload(frame, data[PAYLOAD_AT:-2])
+                return frame
         raise _misfit(data)
 
     def build(self) -> bytes:

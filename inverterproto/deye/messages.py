@@ -150,7 +150,12 @@ class Message:
         """The payload's fields by name, in engineering units and the device's own signs."""
         fields = self._fields
         if fields is None:
-            fields = self._fields = self._take_apart()
+            frame = self.frame
+            if frame.control_code >> 8 in BODIES:
+                fields = self._take_apart()
+            else:
+                fields = self.layout.parse(frame.payload)
+            self._fields = fields
         return fields
 
     @property
