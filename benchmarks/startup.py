@@ -22,12 +22,14 @@ _CLI = Path(__file__).parent.parent / "cli"
 
 def inverterproto() -> tuple[list[str], dict[str, str]]:
     """Return the command line of our command, and the environment that it needs."""
+    # Installing compiles all modules; a checkout is compiled by its first run, if it may be.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     installed = Path(sys.executable).with_name("inverterproto")
     if installed.exists():
-        return [str(installed)], dict(os.environ)
+        return [str(installed)], environment
     path = os.pathsep.join([str(_CLI), str(_CLI.parent)])
     main = "from inverterproto_cli.main import main; main()"
-    return [sys.executable, "-c", main], {**os.environ, "PYTHONPATH": path}
+    return [sys.executable, "-c", main], {**environment, "PYTHONPATH": path}
 
 
 def run(effort: Effort) -> Iterator[Line]:

@@ -80,6 +80,10 @@ def test_all_that_the_sources_call_private_is_marked() -> None:
     assert PRIVATE["UserName"] is Private.SERIAL
 
 
+def test_what_is_known_from_definitions_alone_is_not_sure() -> None:
+    assert {field.confidence for field in FIELDS if field.source == "D"} == {"B"}
+
+
 # Signs and sums, on real records
 
 

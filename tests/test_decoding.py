@@ -531,3 +531,9 @@ class TestAlphaessDating:
         other = battery_record("AL2", ARRIVAL - HOUR, historic=True)
         assert self.see(dating, other, ARRIVAL) == [Dated("AL2", None, UNKNOWN)]
         assert list(dating._clocks) == ["AL1"]
+
+
+@pytest.mark.parametrize("offset", [5e9, float("inf"), float("nan")])
+def test_an_impossible_clock_offset_is_refused(offset: float) -> None:
+    with pytest.raises(ValueError, match="a clock offset of"):
+        decode(b"", clock_offset=offset)

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import inverterproto
+import inverterproto.alphaess
+import inverterproto.deye
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "inverterproto"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -157,3 +161,11 @@ def test_importing_the_package_alone_loads_no_family_and_no_third_party() -> Non
 def test_who_speaks_one_family_does_not_load_the_other(family: str, other: str) -> None:
     found = loaded([f"inverterproto.{family}.frame"], [])
     assert not any(name.startswith(f"inverterproto.{other}") for name in found)
+
+
+def test_the_public_names_are_there_and_no_others() -> None:
+    for package in (inverterproto, inverterproto.deye, inverterproto.alphaess):
+        assert set(package.__all__) <= set(dir(package))
+        assert all(getattr(package, name) is not None for name in package.__all__)
+        with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+            _ = package.nonsense

@@ -182,13 +182,14 @@ def _record() -> Iterator[Field]:
     yield Field("Eirp", (RECORD,), unit="dBm", confidence="B", meaning="radio signal")
     yield Field("CSQ", (RECORD,), _TEXT, confidence="B", meaning="modem's signal; 99: none")
     # Newer firmware.
-    yield from _each((RECORD,), "meter1.actpower GridF GridVolt PowerFactor", source="D")
+    newer = "meter1.actpower GridF GridVolt PowerFactor"
+    yield from _each((RECORD,), newer, confidence="B", source="D")
     for count, stem in ((14, "DSPDebug"), (10, "DSPDebugChg")):
         for n in range(1, count + 1):
-            yield Field(f"{stem}{n}", (RECORD,), source="D")
+            yield Field(f"{stem}{n}", (RECORD,), confidence="B", source="D")
     for stem in ("OVP1", "OVP2", "UVP1", "UVP2", "OFP", "UFP"):
         for part in ("Threshold", "TripValue", "TripTime"):
-            yield Field(f"{stem}{part}", (RECORD,), source="D")
+            yield Field(f"{stem}{part}", (RECORD,), confidence="B", source="D")
     yield Field("ICCID", (RECORD,), _TEXT, private=Private.SIM, confidence="C")
 
 
@@ -217,7 +218,7 @@ def _configuration() -> Iterator[Field]:
     yield from _each(_BOTH, "Mmeter NetType WifiSW WifiHW SlaveVersion InvHWVersion", kind=_TEXT)
     yield from _each(_BOTH, "ACDC InstallMeterOption CTRate PVMeterCTRate GridMeterCTE PVMeterCTE")
     yield from _each(_BOTH, "MeterACNegate MeterDCNegate")
-    yield from _each(_BOTH, "use_ct ct_rate", source="D")
+    yield from _each(_BOTH, "use_ct ct_rate FAAEnable", confidence="B", source="D")
     versions = "PVMeterMode BMSVersion EMSVersion InvVersion BakBoxVer SCBVer BMUModel"
     yield from _each(_OWN, f"{versions} FirmwareVersion", kind=_TEXT)
     yield from _each(_CLOUD, "InstallModule StringAE StringBE StringCE")
@@ -239,7 +240,7 @@ def _configuration() -> Iterator[Field]:
     yield from _each(_BOTH, "BatReady SetMode SetPhase GeneratorMode GCOutputMode")
     yield Field("SetFeed", _BOTH, unit="%", meaning="greatest feed-in")
     yield from _each(_BOTH, "GCSOCStart GCSOCEnd", unit="%")
-    yield from _each(_BOTH, "GCTimeStart GCTimeEnd GCChargePower GCRatedPower DG_Cap FAAEnable")
+    yield from _each(_BOTH, "GCTimeStart GCTimeEnd GCChargePower GCRatedPower DG_Cap")
     yield Field("EmsLanguage", _BOTH, bare=True)
     yield from _each(_BOTH, "L1Priority L2Priority L3Priority")
     yield from _each(_BOTH, "L1SocLimit L2SocLimit L3SocLimit", unit="%")

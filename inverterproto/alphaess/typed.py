@@ -1,4 +1,4 @@
-"""A status as a typed object: the hot path, some ten times as fast as the general one.
+"""A status as a typed object: the hot path, many times as fast as the general one.
 
 msgspec writes a status's keys straight into the slots of an object, numbers as int or float. This
 works for what a battery ordinarily sends: all keys of a status, each with a number where the table
