@@ -10,7 +10,7 @@ bodies of commands and of their replies are no fixed layout: see `bodies.py`.
 What is not known is kept: an unknown type has its payload as `unknown_0`, an unknown sensor type
 its head and the rest, a body that does not fit its kind stays bytes and is a problem.
 
-`records` turns what was measured into the vocabulary's quantities (see `records.py`); building
+`records` turns what was measured into the vocabulary's quantities (see `measure.py`); building
 goes the other way: `build_payload` from fields, `reply` and the command functions from nothing.
 """
 
@@ -29,7 +29,7 @@ from inverterproto.layout import Field, Layout, Raw, Row
 from inverterproto.reading import Dated, Reading, Record
 
 if TYPE_CHECKING:
-    from inverterproto.deye.records import Measured
+    from inverterproto.deye.measure import Measured
 
 DEVICE = "device"
 CLOUD = "cloud"
@@ -39,6 +39,9 @@ REPLY_STEP = 0x30
 """A reply's message type is its request's minus this (sources: H, P, T)."""
 CONTROL_LOW = 0x10
 """The low byte of the control code in every known frame."""
+
+HISTORIC = 0x80
+"""This bit of a data message's frame type: the record was kept and sent later (source: H)."""
 
 Fields = dict[str, Any]
 
@@ -181,7 +184,7 @@ class Message:
 
     def measured(self, confidence: str = "B") -> "Measured":
         """Return the quantities that the fields measure, and what was wrong with some."""
-        from inverterproto.deye.records import measure
+        from inverterproto.deye.measure import measure
 
         if self._by_confidence is None:
             self._by_confidence = {}
@@ -236,12 +239,29 @@ class Message:
     def records(self, confidence: str = "B") -> list[Record]:
         """Return what was measured: no record or one.
 
+        The device is the inverter where the payload names it, else the logger. A handshake or wifi
+        message tells the logger's signal strength, and so measures the logger.
+
         Args:
             confidence: the least confidence of the fields to take, `"A"`, `"B"` or `"C"`.
         """
-        from inverterproto.deye.records import records
-
-        return records(self, confidence)
+        measured = self.measured(confidence)
+        if not measured.values or self.sender != DEVICE:
+            return []
+        data = self.name == "data"
+        serial = self.fields.get("inverter_serial") if data else None
+        own = isinstance(serial, str) and serial.isascii() and serial.isprintable() and serial
+        return [
+            Record(
+                family="deye",
+                device=str(serial) if own else self.device,
+                stamp=self.stamp,
+                historic=data and self.fields["frame_type"] & HISTORIC != 0,
+                values=measured.values,
+                kind=self.name,
+                via=self.device,
+            )
+        ]
 
     def readings(self, confidence: str = "B") -> list[Reading]:
         """Return the records dated by what this frame alone tells.

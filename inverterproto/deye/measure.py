@@ -10,16 +10,11 @@ sum.
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from inverterproto.layout import Layout, Values
 from inverterproto.quantity import Number, check_ranges, out_of_range, publishable, total
-from inverterproto.reading import Record
 
-if TYPE_CHECKING:
-    from inverterproto.deye.messages import Message
-
-_HISTORIC = 0x80
 _PV = re.compile(r"pv(\d+)_")
 _PHASE = re.compile(r"_l([123])$")
 
@@ -142,29 +137,3 @@ def _derive(
     if pv_inputs:
         add("pv_power", total(values, (f"pv{n}_power" for n in pv_inputs)))
     return problems
-
-
-def records(message: "Message", confidence: str = "B") -> list[Record]:
-    """Return what a message measured: no record or one.
-
-    The device is the inverter where the payload names it, else the logger. A handshake or wifi
-    message tells the logger's signal strength, and so measures the logger.
-    """
-    measured = message.measured(confidence)
-    if not measured.values or message.sender != "device":
-        return []
-    data = message.name == "data"
-    serial = message.fields.get("inverter_serial") if data else None
-    own = isinstance(serial, str) and serial.isascii() and serial.isprintable() and serial != ""
-    logger = message.device
-    return [
-        Record(
-            family="deye",
-            device=str(serial) if own else logger,
-            stamp=message.stamp,
-            historic=data and message.fields["frame_type"] & _HISTORIC != 0,
-            values=measured.values,
-            kind=message.name,
-            via=logger,
-        )
-    ]
