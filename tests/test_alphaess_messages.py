@@ -498,3 +498,10 @@ def test_any_frame_says_something_and_builds_to_itself(any_frame: Frame) -> None
     payload = build_payload(any_frame.direction, any_frame.command, found.fields)
     again = Message.parse(replace(any_frame, payload=payload))
     assert again.fields == found.fields or again.name != found.name
+
+
+def test_a_restart_reason_of_thousands_of_digits_stays_text() -> None:
+    text = f"System is restart, reason:{'9' * 5000}!"
+    found = made(1, 9, json.dumps({"MsgType": "System", "MsgContent": text}))
+    assert "restart_reason" not in found.fields
+    assert found.fields["MsgContent"] == text

@@ -15,7 +15,7 @@ from typing import Any
 from inverterproto.alphaess.clock import parse_stamp
 
 _EVENT = re.compile(r"([0-9]{2}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}) +([0-9]{1,9})")
-_REASON = re.compile(r"reason:((?: *[0-9]{1,9})++) *!")
+_REASON = re.compile(r"reason:((?: *[0-9]{1,9}(?![0-9]))++) *!")
 _MAC = re.compile(r"MAC:((?:[0-9A-Fa-f]{2} ){5}[0-9A-Fa-f]{2}) *!")
 
 
