@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from inverterproto.families import FAMILIES, Dating, Family, Message
+from inverterproto.quantity import LEVELS
 from inverterproto.reading import Dated, Reading, Record, TimeSource
 from inverterproto.stream import Framed, Item, StreamDecoder, Unframed
 
@@ -41,7 +42,17 @@ class Decoded:
         origin: what the user of the decoder named its stream.
     """
 
-    __slots__ = ("_dates", "_waiting", "at", "family", "item", "message", "origin", "records")
+    __slots__ = (
+        "_confidence",
+        "_dates",
+        "_waiting",
+        "at",
+        "family",
+        "item",
+        "message",
+        "origin",
+        "records",
+    )
 
     def __init__(
         self,
@@ -54,6 +65,7 @@ class Decoded:
         self.item = item
         self.at = at
         self.origin = origin
+        self._confidence = confidence
         self.message: Message | None = None
         self.records: list[Record] = []
         if isinstance(item, Framed):
@@ -90,6 +102,11 @@ class Decoded:
         ]
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with a frame, though it could be read."""
+        return () if self.message is None else self.message.find_problems(self._confidence)
+
+    @property
     def tentative(self) -> Message | None:
         """What the frame would say if its checksum were right; None if it fits no frame."""
         if isinstance(self.item, Framed) or self.family is None:
@@ -115,7 +132,7 @@ class Decoded:
             "header": self.family.header(item.raw),
             "fields": plain(self.message.fields),
             "readings": [reading.to_json() for reading in self.readings],
-            "problems": list(self.message.problems),
+            "problems": list(self.problems),
             "raw": item.raw.hex(),
         }
 
@@ -162,13 +179,20 @@ class Dates:
     Args:
         clock_offset: an AlphaESS battery's clock minus UTC in seconds, where the user knows it.
         limit: how many items may wait.
+        now: unix time in seconds, where it is known: nothing was measured after it.
     """
 
-    def __init__(self, clock_offset: float | None = None, limit: int = HELD_BACK) -> None:
+    def __init__(
+        self,
+        clock_offset: float | None = None,
+        limit: int = HELD_BACK,
+        now: float | None = None,
+    ) -> None:
         if clock_offset is not None and not abs(clock_offset) <= MOST_CLOCK_OFFSET:
             raise ValueError(f"a clock offset of {clock_offset} seconds")
         self.clock_offset = clock_offset
         self.limit = limit
+        self.now = now
         self._queue: deque[Decoded] = deque()
         self._by_family: dict[str, Dating] = {}
         self._settled_at = 0.0
@@ -179,7 +203,7 @@ class Dates:
         if decoded.message is not None and decoded.family is not None:
             dating = self._by_family.get(decoded.family.name)
             if dating is None:
-                dating = decoded.family.dating(self.clock_offset)
+                dating = decoded.family.dating(self.clock_offset, self.now)
                 self._by_family[decoded.family.name] = dating
             keys: list[object] = [(decoded, index) for index in range(len(decoded.records))]
             self._give_dates(dating.see(decoded.message, keys, decoded.records, decoded.at))
@@ -232,29 +256,48 @@ class Decoder:
         confidence: str = "B",
         origin: object = None,
     ) -> None:
+        if confidence not in tuple(LEVELS):
+            raise ValueError(f"a confidence of {confidence!r}: it is one of A, B and C")
         chosen = FAMILIES.values() if families is None else families
         self._stream = StreamDecoder(*(family.framing for family in chosen))
         self._dates = dates or Dates()
         self._confidence = confidence
         self._origin = origin
+        self._fed = 0
+        self._arrivals: deque[tuple[int, float]] = deque()  # end of each chunk held, its arrival
 
-    def feed(self, chunk: bytes, at: float | None = None) -> Iterator[Decoded]:
-        """Take a chunk (arrived at unix seconds `at`), yield what is ready."""
-        yield from self._decode(self._stream.feed(chunk), at)
+    def feed(self, chunk: bytes, at: float | None = None) -> list[Decoded]:
+        """Take a chunk (arrived at unix seconds `at`), return what is ready."""
+        self._fed += len(chunk)
+        if at is not None:
+            self._arrivals.append((self._fed, at))
+        return self._decode(self._stream.feed(chunk))
 
-    def flush(self, at: float | None = None) -> Iterator[Decoded]:
-        """Give up waiting for more bytes; yield what is ready. Times may still be waited for."""
-        yield from self._decode(self._stream.flush(), at)
+    def flush(self) -> list[Decoded]:
+        """Give up waiting for more bytes; return what is ready. Times may still be waited for."""
+        return self._decode(self._stream.flush())
 
-    def finish(self) -> Iterator[Decoded]:
-        """Yield all that is left: the stream is over, and so is the waiting for times."""
-        yield from self.flush()
-        yield from self._dates.finish()
+    def finish(self) -> list[Decoded]:
+        """Return all that is left: the stream is over, and so is the waiting for times."""
+        return [*self.flush(), *self._dates.finish()]
 
-    def _decode(self, items: Iterable[Item], at: float | None) -> Iterator[Decoded]:
+    def _decode(self, items: Iterable[Item]) -> list[Decoded]:
+        ready: list[Decoded] = []
         for item in items:
+            at = self._arrival_of(item.offset + len(item.raw))
             decoded = Decoded(item, at=at, origin=self._origin, confidence=self._confidence)
-            yield from self._dates.add(decoded)
+            ready += self._dates.add(decoded)
+        return ready
+
+    def _arrival_of(self, end: int) -> float | None:
+        """Return when the last byte of an item that ends at `end` arrived.
+
+        That is not when it was decoded: behind damage a good frame may wait for long.
+        """
+        arrivals = self._arrivals
+        while arrivals and arrivals[0][0] < end:
+            arrivals.popleft()
+        return arrivals[0][1] if arrivals else None
 
 
 def decode(
@@ -263,6 +306,7 @@ def decode(
     family: str | None = None,
     clock_offset: float | None = None,
     confidence: str = "B",
+    now: float | None = None,
 ) -> list[Decoded]:
     """Decode bytes of either family at once.
 
@@ -271,6 +315,7 @@ def decode(
         family: `"deye"` or `"alphaess"`, where only one is looked for.
         clock_offset: an AlphaESS battery's clock minus UTC in seconds, where it is known.
         confidence: the least confidence of fields that become readings: `"A"`, `"B"` or `"C"`.
+        now: unix time in seconds, where it is known: nothing was measured after it.
 
     Returns:
         What the bytes hold, in order; the `item.raw` of all, put together, is `data`.
@@ -279,7 +324,9 @@ def decode(
     ...     "a501001047976d4e1caba1001215")) if found.message]
     ['heartbeat']
     """
+    if family is not None and family not in FAMILIES:
+        raise ValueError(f"no family called {family!r}: there are {', '.join(FAMILIES)}")
     chosen = None if family is None else [FAMILIES[family]]
-    dates = Dates(clock_offset, limit=len(data) + 1)
+    dates = Dates(clock_offset, limit=len(data) + 1, now=now)
     decoder = Decoder(chosen, dates=dates, confidence=confidence)
     return [*decoder.feed(data), *decoder.finish()]

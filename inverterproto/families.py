@@ -14,6 +14,7 @@ from inverterproto.stream import Framing
 
 if TYPE_CHECKING:
     from inverterproto.layout import Row
+    from inverterproto.redact import Private
 
 
 class Message(Protocol):
@@ -42,6 +43,10 @@ class Message(Protocol):
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, though it could be read."""
+        ...
+
+    def find_problems(self, confidence: str = "B") -> tuple[str, ...]:
+        """Return the problems if fields of a lesser confidence are to be published too."""
         ...
 
     def rows(self, raw: bytes) -> "Iterator[Row]":
@@ -117,14 +122,26 @@ class Family:
         message: Message = self._module("messages").Message.parse(frame)
         return message
 
-    def dating(self, clock_offset: float | None = None) -> Dating:
+    def dating(self, clock_offset: float | None = None, now: float | None = None) -> Dating:
         """Return a new dating for devices of this family.
 
         Args:
             clock_offset: device clock minus UTC in seconds, where the user knows it.
+            now: unix time in seconds, where it is known: nothing was measured after it.
         """
-        dating: Dating = self._module("dates").Dating(clock_offset)
+        dating: Dating = self._module("dates").Dating(clock_offset, now)
         return dating
+
+    @property
+    def message_names(self) -> tuple[str, ...]:
+        """The names of all messages that are known."""
+        return tuple(dict.fromkeys(entry.name for entry in self._module("messages").TYPES.values()))
+
+    @property
+    def private_fields(self) -> "dict[str, Private]":
+        """Every private field of its messages by name, with the kind of secret it holds."""
+        private: dict[str, Private] = self._module("messages").private_fields()
+        return private
 
 
 DEYE = Family("deye", "Deye / Solarman V5", 10000, 0xA5)

@@ -1,10 +1,12 @@
 r"""Bytes out of hex text, in chunks.
 
 Hex digits with any separators: white space, `,`, `;`, `:`, `-`, `_`, `|`, and the prefixes `0x`
-and `\x`. A pair of digits may be broken over lines and chunks. Anything else is an error that says
-where it stands, because leaving out a character in the middle of a frame would shift all that
-follows.
+and `\x`. A pair of digits may be broken over lines and chunks. Of anything else is said
+where it stands, and the rest of its line is left out: what follows in the middle of a frame would
+be shifted.
 """
+
+from collections.abc import Callable
 
 from inverterproto.errors import ProtocolError
 
@@ -27,21 +29,28 @@ def is_hex(text: str) -> bool:
     return letters <= _HEX_LETTERS and not letters.isdisjoint(_DIGITS)
 
 
-class HexReader:
-    """Turns chunks of hex text into bytes."""
+def _raise(error: ProtocolError) -> None:
+    raise error
 
-    def __init__(self) -> None:
+
+class HexReader:
+    """Turns chunks of hex text into bytes.
+
+    Args:
+        complain: is told of each character that is no hex digit, by line and column; the rest of
+            that line is then passed over. By default the error is raised.
+    """
+
+    def __init__(self, complain: Callable[[ProtocolError], object] = _raise) -> None:
+        self._complain = complain
         self._line = 1
         self._column = 1
         self._text = ""  # the end of the last chunk that might be half a prefix
         self._digit = ""  # the first digit of a broken pair
+        self._skipping = False  # the rest of a line that holds something else
 
     def feed(self, text: str) -> bytes:
-        """Take a chunk of text, return the bytes that it completes.
-
-        Raises:
-            ProtocolError: a character is no hex digit; the message says line and column.
-        """
+        """Take a chunk of text, return the bytes that it completes."""
         text = self._text + text
         self._text = ""
         if text.endswith(("0", "\\")):
@@ -49,30 +58,62 @@ class HexReader:
         return self._read(text)
 
     def finish(self) -> bytes:
-        """Return the last bytes.
-
-        Raises:
-            ProtocolError: the number of digits is odd.
-        """
+        """Return the last bytes."""
         text, self._text = self._text, ""
         last = self._read(text)
         if self._digit:
-            raise ProtocolError(
-                "odd number of hex digits", offset=None, expected="pairs", found="half a byte"
+            self._digit = ""
+            error = ProtocolError(
+                "odd number of hex digits", expected="pairs", found="half a byte at the end"
             )
+            self._complain(error)
         return last
 
     def _read(self, text: str) -> bytes:
+        data = None if self._skipping else self._take(text)
+        if data is None:
+            # Only now line by line, so that a wrong character costs no second look at all.
+            *lines, last = text.split("\n")
+            data = b"".join(
+                [*(self._read_line(f"{line}\n") for line in lines), self._read_line(last)]
+            )
+        return data
+
+    def _read_line(self, line: str) -> bytes:
+        """Return the bytes of a line, up to the first character that is no digit."""
+        data: bytes | None = b""
+        if not self._skipping:
+            data = self._take(line)
+            if data is not None:
+                return data
+            blanked = _drop_prefixes(line, "  ")
+            at = next(at for at, letter in enumerate(blanked) if letter not in _HEX_LETTERS)
+            data = self._take(line[:at])
+            self._digit = ""
+            error = ProtocolError(
+                f"no hex digit at line {self._line}, column {self._column}",
+                expected="hex digits and separators",
+                found=repr(line[at]),
+            )
+            self._complain(error)
+            line = line[at:]
+        self._count(line)
+        self._skipping = not line.endswith("\n")
+        return data or b""
+
+    def _take(self, text: str) -> bytes | None:
+        """Return the bytes that a text completes, or None if it holds something else."""
         digits = self._digit + _drop_prefixes(text, "").translate(_DROP_SEPARATORS)
         even = len(digits) & ~1
+        rest = digits[even:]
+        if rest and rest not in _DIGITS:
+            return None
         try:
             # fromhex would take white space too, but there is none left.
             data = bytes.fromhex(digits[:even])
-            self._digit = digits[even:]
-            if self._digit and self._digit not in _DIGITS:
-                raise ValueError
         except ValueError:
-            raise self._misfit(text) from None
+            return None
+        self._digit = rest
         self._count(text)
         return data
 
@@ -80,14 +121,3 @@ class HexReader:
         lines = text.count("\n")
         self._line += lines
         self._column = len(text) - text.rfind("\n") if lines else self._column + len(text)
-
-    def _misfit(self, text: str) -> ProtocolError:
-        """Return the error for the first letter that is no digit."""
-        blanked = _drop_prefixes(text, "  ")
-        at = next(at for at, letter in enumerate(blanked) if letter not in _HEX_LETTERS)
-        self._count(text[:at])
-        return ProtocolError(
-            f"no hex digit at line {self._line}, column {self._column}",
-            expected="hex digits and separators",
-            found=repr(text[at]),
-        )

@@ -36,6 +36,7 @@ from inverterproto.errors import FieldError
 from inverterproto.field import Field, Row, measured
 from inverterproto.octets import Clock, Mac, Octets, Raw, Text, Value, as_bytes, decode_text
 from inverterproto.plan import Parse, derive_plan
+from inverterproto.quantity import LEVELS, QUANTITIES, template_of
 
 __all__ = [
     "Clock",
@@ -242,6 +243,16 @@ class _Scaled(construct.Adapter):  # type: ignore[misc]
         return self.field.to_raw(obj)
 
 
+def _check(layout: str, field: Field) -> None:
+    """Complain of a declaration that would fail only when it is used."""
+    if field.quantity is not None and template_of(field.quantity) not in QUANTITIES:
+        raise ValueError(f"layout {layout}: {field.name}: no quantity called {field.quantity!r}")
+    if 0 in field.ratio:
+        raise ValueError(f"layout {layout}: {field.name}: a scale of {field.scale!r}")
+    if field.confidence not in LEVELS:
+        raise ValueError(f"layout {layout}: {field.name}: confidence is one of {LEVELS}")
+
+
 def _fill_gaps(layout: str, fields: list[Field]) -> Iterator[Field]:
     """Yield the fields with every gap between them named; complain of a wrong declaration."""
     end = 0
@@ -252,6 +263,7 @@ def _fill_gaps(layout: str, fields: list[Field]) -> Iterator[Field]:
         numbered = field.known or field.name == f"unknown_{field.offset}"
         if not _NAME.match(field.name) or field.name in names or not numbered:
             raise ValueError(f"layout {layout}: {field.name!r} is no name, or stands twice")
+        _check(layout, field)
         names.add(field.name)
         if field.offset > end:
             yield Field(end, f"unknown_{end}", Raw(field.offset - end), confidence="C")

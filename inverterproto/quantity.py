@@ -106,7 +106,10 @@ _DECLARED: tuple[Quantity, ...] = (
     _energy("pv{n}_energy_total", "energy from PV input {n} since the inverter was made"),
     _power("pv_meter_power", "AC-coupled PV, by its own meter"),
     _voltage("grid_voltage_{phase}", "grid voltage of one phase"),
-    _current("grid_current_{phase}", "current into the grid on one phase"),
+    _current(
+        "grid_current_{phase}",
+        "grid-side current of one phase, as the inverter counts it (no sign convention)",
+    ),
     Quantity("grid_frequency", "Hz", "grid frequency", "frequency", "measurement", 2, 0.0, 100.0),
     _power("grid_power", "power at the grid connection: + import, − export"),
     _power("grid_power_{phase}", "power at the grid connection on one phase: + import, − export"),
@@ -190,12 +193,13 @@ def lookup(key: str) -> Quantity:
     return entry._replace(key=key, meaning=meaning)
 
 
-_CONFIDENCE = {"A": ("A",), "B": ("A", "B"), "C": ("A", "B", "C")}
+LEVELS = "ABC"
+"""The levels of confidence, the surest first: two sources or real bytes, one source, a guess."""
 
 
 def publishable(confidence: str, least: str) -> bool:
     """Return whether a field of some confidence is published where `least` is asked for."""
-    return confidence in _CONFIDENCE[least]
+    return LEVELS.index(confidence) <= LEVELS.index(least)
 
 
 def out_of_range(key: str, value: Number | str) -> str | None:

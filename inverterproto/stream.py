@@ -39,6 +39,10 @@ PIECE = 4096
 """Runs of unframed bytes longer than this are given away in pieces of it."""
 
 
+DAMAGED = 1
+"""What `Framing.match` says of bytes whose length fits a frame, but whose checksum does not."""
+
+
 class Reason(StrEnum):
     """Why bytes are unframed."""
 
@@ -79,8 +83,8 @@ class Framing(Protocol):
     def match(self, data: bytes | bytearray, start: int, end: int) -> int:
         """Look for a frame at `start`, which holds the start byte; `data` is there up to `end`.
 
-        Returns n > 0 for a valid frame of n bytes; −n where n bytes from `start` are needed to
-        tell, and fewer are there; 0 for no frame.
+        Returns n > 1 for a valid frame of n bytes; −n where n bytes from `start` are needed to
+        tell, and fewer are there; `DAMAGED` for what fits a frame but is none; 0 for no frame.
         """
         ...
 
@@ -244,7 +248,7 @@ class StreamDecoder:
                 cursor = self._next(data, cursor, end)
             else:
                 size = framing.match(data, cursor, end)
-                if size > 0:
+                if size > DAMAGED:
                     if run < cursor or self._more is not None:
                         self._give_run(items, data, run, cursor)
                     run = cursor + size
@@ -254,7 +258,8 @@ class StreamDecoder:
                 if size < 0 and not final:
                     need = cursor - size
                     break
-                if not self._fault_end:
+                # Inside junk an accidental start byte explains nothing.
+                if not self._fault_end and (size or run == cursor):
                     run = self._begin_fault(items, data, run, cursor, framing)
                 cursor += 1
             if self._fault_end and base + cursor >= self._fault_end:
@@ -287,7 +292,7 @@ class StreamDecoder:
         """Note why there is no frame at `cursor`; return where the current run begins now."""
         fault = framing.diagnose(data, cursor, len(data))
         if not fault.extent and run < cursor:
-            return run  # an accidental start byte inside junk explains nothing
+            return run
         if run < cursor:
             run = self._give_run(items, data, run, cursor)
         at = self._offset + cursor

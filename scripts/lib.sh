@@ -1,6 +1,7 @@
-# Shared by the scripts of this folder: the project's own Python environment. Sourced, not run.
+# Shared by the scripts of this folder: the project's own Python environment. Sourced, not run, with
+# the path of the script itself (no symbolic link to it) in $script.
 
-cd "$(dirname "$0")/.." || exit 1
+CDPATH='' cd -P -- "$(dirname "$script")/.." || exit 1
 venv=.venv
 log=.cache/setup.log
 mkdir -p .cache
@@ -10,20 +11,23 @@ fail() {
     exit 1
 }
 
-# ensure_environment EXTRAS: make the environment if there is none, and install the project into it
-# with these extras, unless that was done for the present pyproject.toml.
+# ensure_environment EXTRAS: make the environment if there is none or the clone was moved since (it
+# holds absolute paths), and install the project into it with these extras, unless that was done for
+# the present pyproject.toml.
 ensure_environment() {
     python=${PYTHON:-python3}
     command -v "$python" >/dev/null 2>&1 ||
         fail "Python 3.11 or later is needed (Debian, Ubuntu: apt-get install python3 python3-venv)."
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "Python 3.11 or later is needed; $("$python" --version 2>&1) was found. Set PYTHON to another."
-    if ! "$venv/bin/python" -c '' 2>/dev/null; then
+    clone=$(pwd -P)
+    if [ "$(cat "$venv/.clone" 2>/dev/null)" != "$clone" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
         "$python" -m venv --clear "$venv" >"$log" 2>&1 || {
             cat "$log" >&2
             rm -rf "$venv"
             fail "No virtual environment could be made (Debian, Ubuntu: apt-get install python3-venv)."
         }
+        echo "$clone" >"$venv/.clone"
     fi
     stamp="$venv/.installed-$1"
     wanted=$(cksum <pyproject.toml)

@@ -16,7 +16,7 @@ from inverterproto.alphaess.frame import (
     header_fields,
 )
 from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
-from inverterproto.stream import Reason
+from inverterproto.stream import DAMAGED, Reason
 from tests.vectors import fixtures
 
 RAW = fixtures("alphaess")
@@ -170,7 +170,7 @@ def test_the_framing_tells_a_whole_frame_from_one_that_lacks_bytes_and_from_none
     assert FRAMING.match(STATUS, 0, 6) == -7
     assert FRAMING.match(STATUS, 0, 7) == -end
     assert FRAMING.match(STATUS, 0, end - 1) == -end
-    assert FRAMING.match(RAW["bad-crc"], 0, end) == 0
+    assert FRAMING.match(RAW["bad-crc"], 0, end) == DAMAGED
 
 
 @pytest.mark.parametrize(

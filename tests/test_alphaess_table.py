@@ -82,8 +82,32 @@ def test_rows_of_another_width_are_read_and_told() -> None:
         ["2021/03/24", "09:40:59", "AL2"],
         ["2021/03/24", "09:42:00", "AL2", 5, "x", "7"],
     ]
-    assert found.problems == ("row 1: 3 cells, 4 columns", "row 2: 6 cells, 4 columns")
+    assert found.problems == (
+        "row 1: 3 cells, 4 columns",
+        "row 2: 6 cells, 4 columns",
+        "row 1: nothing measured",
+    )
     assert [record.values for record in found.records()] == [{"state_of_charge": 5}]
+
+
+def test_blanks_beside_the_commas_do_not_count_and_stay() -> None:
+    payload = b"Date, Time, SN, SOC\n2021/03/24, 09:40:59, AL2, 26.0\n"
+    found = message(payload)
+    assert found.fields["columns"] == ["Date", "Time", "SN", "SOC"]
+    assert found.device == "AL2"
+    assert found.problems == ()
+    assert [record.values for record in found.records()] == [{"state_of_charge": 26.0}]
+    assert found.replace(found.fields).payload == payload
+
+
+def test_a_row_that_says_no_numbers_is_told() -> None:
+    found = message(b'SN,SOC\n"AL2","26"\nSN,SOC\n')
+    assert found.problems == (
+        "row 1: SOC: no number: '\"26\"'",
+        "row 1: nothing measured",
+        "row 2: SOC: no number: 'SOC'",
+        "row 2: nothing measured",
+    )
 
 
 def test_without_a_header_line_nothing_is_guessed() -> None:
@@ -120,7 +144,7 @@ def test_of_a_repeated_column_the_last_counts_and_that_is_told() -> None:
 def test_of_many_problems_the_number_is_told() -> None:
     found = message(SMALL + b"a,b\n" * 1000)
     assert len(found.problems) == MOST_PROBLEMS + 1
-    assert found.problems[-1] == f"and {1000 - MOST_PROBLEMS} more problems"
+    assert found.problems[-1] == f"and {2 * 1000 - MOST_PROBLEMS} more problems"
 
 
 def test_a_payload_that_is_not_utf_8_is_read_as_latin_1() -> None:
@@ -222,7 +246,7 @@ def test_into_a_latin_1_table_only_latin_1_is_written() -> None:
 
 names = st.sampled_from(sorted(BY_NAME)) | st.text("abcß", max_size=3)
 plain_signs = st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=",")
-cells = st.text(plain_signs, max_size=6)
+cells = st.text(plain_signs, max_size=6).map(lambda text: text.strip(" "))
 cell_values = cells | st.integers(-GREATEST, GREATEST) | st.floats(-1e15, 1e15)
 
 

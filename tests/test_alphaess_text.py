@@ -56,7 +56,7 @@ def test_a_text_that_json_would_call_a_number_is_one(text: str, number: float) -
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "-", "+5", " 5", "5 ", "5.", ".5", "007", "1_000", "0x10", "--1", "1e", "٣", "5\n"),
+        *("", "-", "+5", "\t5", "5\t", "5.", ".5", "007", "1_000", "0x10", "--1", "1e", "٣", "5\n"),
         *("nan", "NaN", "inf", "-Infinity", "1e400", "1e16", "1000000000000001", "9" * 5000),
         "-" + "9" * 17,
     ],

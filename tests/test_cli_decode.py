@@ -224,8 +224,8 @@ class TestCaptures:
         ] == [
             (0, "device", "1", ARRIVAL, REALTIME.hex()),
             (343, "device", "1", ARRIVAL + 3, HEARTBEAT.hex()),
-            (0, "cloud", "1", None, "00"),
-            (0, "device", "2", None, "0d0a"),
+            (0, "cloud", "1", ARRIVAL + 1, "00"),
+            (0, "device", "2", ARRIVAL + 2, "0d0a"),
         ]
 
     def test_a_frame_may_be_cut_over_lines(self) -> None:
@@ -533,7 +533,7 @@ class TestByteMap:
 
     def test_a_damaged_frame_and_what_is_none_have_their_bytes_too(self) -> None:
         assert "  0000  a5 01 00" in decode("--raw", "-", stdin=damaged(HEARTBEAT, 5)).out
-        assert "  00 ff  ..\n" in decode("--raw", "-", stdin=b"\0\xff").out
+        assert "  0000  00 ff " in decode("--raw", "-", stdin=b"\0\xff").out
 
     def test_of_a_battery_the_bytes_between_values_are_shown(self) -> None:
         out = decode("--raw", "-", stdin=STATUS).out
@@ -632,12 +632,20 @@ no frame found; 14 bytes unframed
     def test_text_that_is_no_hex_is_told_with_line_and_column(self, tmp_path: Path) -> None:
         letter = tmp_path / "letter.txt"
         letter.write_text("a5 01\nDear Sir")
-        run = decode("-q", letter)
+        run = decode(letter)
         assert run.code == 1
-        assert run.err == (
-            f"Error: {letter}: no hex digit at line 2, column 4: "
+        assert run.err.startswith(
+            f"{letter}: no hex digit at line 2, column 4: "
             "expected hex digits and separators, found 'r'\n"
         )
+
+    def test_frames_around_what_is_no_hex_are_shown(self) -> None:
+        line = HEARTBEAT.hex() + "\n"
+        run = decode("--json", "-", stdin=line + "zz not hex\n" + line)
+        assert [json.loads(text)["name"] for text in run.out.splitlines()] == ["heartbeat"] * 2
+        assert "-: no hex digit at line 2, column 1: " in run.err
+        assert run.code == 0
+        assert decode("--strict", "-", stdin=line + "zz not hex\n" + line).code == 1
 
     def test_one_bad_input_hides_no_good_one_and_is_not_forgotten(self, tmp_path: Path) -> None:
         empty, odd = tmp_path / "empty", tmp_path / "odd"
@@ -646,7 +654,7 @@ no frame found; 14 bytes unframed
         run = decode("--json", empty, odd, MICRO)
         assert [json.loads(line)["name"] for line in run.out.splitlines()] == ["heartbeat", "data"]
         assert f"Error: {empty}: is empty\n" in run.err
-        assert f"Error: {odd}: odd number of hex digits" in run.err
+        assert f"\n{odd}: odd number of hex digits" in run.err
         assert run.code == 1
 
     @pytest.mark.parametrize(

@@ -346,7 +346,8 @@ class TestPipes:
             assert process.wait(PATIENCE) == 0
 
     @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux for its state")
-    def test_who_stops_a_live_stream_has_all_that_came(self) -> None:
+    @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+    def test_who_stops_a_live_stream_has_all_that_came(self, stop: signal.Signals) -> None:
         with subprocess.Popen(
             [*PROGRAM, "decode", "--csv"],
             stdin=subprocess.PIPE,
@@ -360,7 +361,7 @@ class TestPipes:
             process.stdin.flush()
             assert process.stderr.readline() == b"no frame in 1 byte at 0: junk\n"
             wait_until_it_waits(process)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(stop)
             assert process.wait(PATIENCE) == 0
             assert process.stderr.read() == b"1 frame: 1 data; 1 byte unframed\n"
             assert len(process.stdout.read().splitlines()) == 2

@@ -137,8 +137,8 @@ class TestOneShot:
         assert [one.is_frame for one in decode(HEARTBEAT, family="alphaess")] == [False]
         assert [one.is_frame for one in decode(HEARTBEAT, family="deye")] == [True]
 
-    def test_a_family_that_there_is_not_is_a_key_error(self) -> None:
-        with pytest.raises(KeyError):
+    def test_a_family_that_there_is_not_is_told(self) -> None:
+        with pytest.raises(ValueError, match="there are deye, alphaess"):
             decode(HEARTBEAT, family="growatt")
 
     def test_a_guess_is_published_only_where_it_is_asked_for(self) -> None:
@@ -537,3 +537,39 @@ class TestAlphaessDating:
 def test_an_impossible_clock_offset_is_refused(offset: float) -> None:
     with pytest.raises(ValueError, match="a clock offset of"):
         decode(b"", clock_offset=offset)
+
+
+def test_what_waited_behind_damage_keeps_its_own_arrival() -> None:
+    broken = bytearray(raw("micro-5408-realtime"))
+    broken[1:3] = (4000).to_bytes(2, "little")  # it claims all that follows for a while
+    decoder = Decoder([DEYE])
+    found = decoder.feed(bytes(broken), 100.0)
+    for number in range(20):
+        found += decoder.feed(raw("heartbeat"), 200.0 + number)
+    found += decoder.finish()
+    frames = [item for item in found if item.is_frame]
+    assert [item.at for item in frames] == [200.0 + number for number in range(20)]
+    assert next(item.at for item in found if not item.is_frame) == 100.0
+
+
+@pytest.mark.parametrize("level", ["", "D", "b"])
+def test_there_is_no_other_level_of_confidence(level: str) -> None:
+    with pytest.raises(ValueError, match="one of A, B and C"):
+        decode(b"", confidence=level)
+
+
+def test_nothing_was_measured_after_now() -> None:
+    future = Message(frame("micro-5408-realtime")).replace({"offset_time": 4_190_000_000}).build()
+    (free,) = decode(future)
+    assert free.readings[0].time_source is TimeSource.DEVICE
+    (bound,) = decode(future, now=1_760_000_000.0)
+    assert (bound.readings[0].time, bound.readings[0].time_source) == (None, TimeSource.UNKNOWN)
+
+
+def test_impossible_guesses_are_told_where_guesses_are_asked_for() -> None:
+    message = Message(frame("micro-5408-realtime"))
+    odd = message.replace({"phase_count": 3, "grid_voltage_l2": 6553.5}).build()
+    (sure,), (guessed,) = decode(odd), decode(odd, confidence="C")
+    assert sure.problems == ()
+    assert guessed.problems == ("grid_voltage_l2: 6553.5 V is outside 0 to 2000",)
+    assert guessed.to_json()["problems"] == list(guessed.problems)

@@ -631,3 +631,30 @@ class TestProperties:
         again = LoggerDating.from_state(state)
         assert len(again.to_state()["boots"]) <= len(state["boots"])
         assert LoggerDating.from_state(again.to_state()).to_state() == again.to_state()
+
+
+@pytest.mark.parametrize(("second", "source"), [(0, TimeSource.DEVICE), (-1, TimeSource.UNKNOWN)])
+def test_no_time_before_2015_is_plausible(second: int, source: TimeSource) -> None:
+    dating = LoggerDating()
+    stamp = Stamp(0, 0, 1_420_070_400 + second)  # 2015-01-01T00:00:00Z
+    found = dating.see("key", stamp, historic=True, arrival=None) or dating.finish()
+    assert found[0].source is source
+
+
+@pytest.mark.parametrize(
+    ("apart", "source"), [(120, TimeSource.ESTIMATED), (121, TimeSource.UNKNOWN)]
+)
+def test_neighbours_agree_within_two_minutes(apart: int, source: TimeSource) -> None:
+    dating = LoggerDating()
+    for counter, offset in ((1_000, 1_700_000_000), (90_000, 1_700_000_000 + apart)):
+        dating.see(None, Stamp(counter, 10, offset), record=False, historic=False, arrival=None)
+    dating.see("key", Stamp(50_000, 10, 0), historic=True, arrival=None)
+    (found,) = dating.finish()
+    assert found.source is source
+
+
+def test_where_the_time_is_known_nothing_lies_after_it() -> None:
+    dating = LoggerDating(now=1_700_000_000.0)
+    stamp = Stamp(0, 0, 1_700_000_061)
+    assert dating.see("key", stamp, historic=False, arrival=None) == []
+    assert dating.finish()[0].source is TimeSource.UNKNOWN

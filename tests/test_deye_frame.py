@@ -16,7 +16,7 @@ from inverterproto.deye.frame import (
     header_fields,
 )
 from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
-from inverterproto.stream import Reason
+from inverterproto.stream import DAMAGED, Reason
 from tests.vectors import BROKEN, VALID, raw
 
 HEARTBEAT = raw("heartbeat")
@@ -190,8 +190,8 @@ def test_the_framing_tells_a_whole_frame_from_one_that_lacks_bytes_and_from_none
     assert FRAMING.match(DATA, 0, 2) == -3
     assert FRAMING.match(DATA, 0, 3) == -end
     assert FRAMING.match(DATA, 0, end - 1) == -end
-    assert FRAMING.match(DATA[:-1] + b"\x16", 0, end) == 0
-    assert FRAMING.match(DATA[:-2] + b"\x51\x15", 0, end) == 0
+    assert FRAMING.match(DATA[:-1] + b"\x16", 0, end) == DAMAGED
+    assert FRAMING.match(DATA[:-2] + b"\x51\x15", 0, end) == DAMAGED
 
 
 def test_the_framing_takes_no_frame_beyond_its_limit() -> None:
@@ -244,7 +244,7 @@ def test_a_damaged_frame_is_none_and_the_reason_is_right(frame: Frame, draw: st.
     place = draw.draw(st.integers(3, len(data) - 1))
     data[place] ^= draw.draw(st.integers(1, 255))
     fault = FRAMING.diagnose(data, 0, len(data))
-    assert FRAMING.match(data, 0, len(data)) == 0
+    assert FRAMING.match(data, 0, len(data)) == DAMAGED
     last = place == len(data) - 1
     assert fault.reason is (Reason.END_MARKER if last else Reason.CHECKSUM)
     assert fault.extent == len(data)
@@ -262,3 +262,9 @@ def test_a_cut_frame_waits_and_is_truncated_when_no_more_comes(
     fault = FRAMING.diagnose(data, 0, end)
     assert (fault.reason, fault.extent) == (Reason.TRUNCATED, end)
     assert fault.error.found == end
+
+
+@pytest.mark.parametrize("sequence", [(1, 2, 3), (1,), ("a", 1), (1.5, 2), (-1, 0), (0, 256)])
+def test_a_sequence_is_two_counters(sequence: tuple[int, int]) -> None:
+    with pytest.raises(FieldError, match="sequence"):
+        Frame(0x4710, sequence, 1, b"").build()

@@ -182,12 +182,18 @@ def test_where_no_count_is_told_a_dead_phase_is_absent_while_another_is_alive(
 ) -> None:
     fields: Values = dict.fromkeys(phases(1, 2, 3), 0)
     fields |= {f"grid_voltage_l{n}": voltage for n, voltage in enumerate(voltages, 1)}
-    assert measure(THREE_PHASES, fields).values.keys() == phases(*present)
+    assert measure(THREE_PHASES, fields).values.keys() == phases(*present) | {"grid_power"}
 
 
 def test_a_phase_whose_voltage_is_not_told_is_not_called_dead() -> None:
     fields: Values = {"grid_voltage_l1": 230, "grid_power_l2": 5}
-    assert measure(THREE_PHASES, fields).values == fields
+    assert measure(THREE_PHASES, fields).values == {**fields, "grid_power": 5}
+
+
+def test_the_power_of_the_grid_is_the_sum_of_its_phases_if_all_can_be() -> None:
+    fields: Values = {"grid_power_l1": 100, "grid_power_l2": -50, "grid_power_l3": 25}
+    assert measure(THREE_PHASES, fields).values["grid_power"] == 75
+    assert "grid_power" not in measure(THREE_PHASES, {**fields, "grid_power_l2": 9e9}).values
 
 
 def test_a_dead_phase_of_a_real_solis_is_absent() -> None:

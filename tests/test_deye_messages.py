@@ -39,7 +39,7 @@ from inverterproto.deye.messages import (
 )
 from inverterproto.errors import FieldError, ProtocolError
 from inverterproto.reading import TimeSource
-from tests.vectors import VALID, frame
+from tests.vectors import FIXTURES, VALID, frame
 
 LOGGER = 2712345678
 ARRIVAL = int(datetime.fromisoformat("2024-04-08T17:14:03+00:00").timestamp())
@@ -225,48 +225,30 @@ def test_a_real_message_says_all_this_and_no_more(name: str) -> None:
     assert message(name).fields == FIELDS[name]
 
 
-SENDERS = {
-    "handshake": "device",
-    "data": "device",
-    "wifi": "device",
-    "heartbeat": "device",
-    "report": "device",
-    "command": "cloud",
-    "command_reply": "device",
-    "interim_reply": "device",
-}
-NAMES = {
-    "dcu-data-3026": "data",
-    "dcu-handshake-314": "handshake",
-    "dcu-power-command": "command",
-    "handshake-130": "handshake",
-    "handshake-86": "handshake",
-    "heartbeat": "heartbeat",
-    "micro-5408-historic": "data",
-    "micro-5408-realtime": "data",
-    "modbus-micro-reply": "command_reply",
-    "modbus-micro-request": "command",
-    "modbus-read-reply": "command_reply",
-    "modbus-read-request": "command",
-    "modbus-sofar-reply": "command_reply",
-    "request-from-decoder": "command",
-    "solis-0504": "data",
-    "tsun-at-command": "command",
-    "tsun-at-interim-reply": "interim_reply",
-    "tsun-at-reply": "command_reply",
-    "tsun-data-02b0": "data",
-    "tsun-handshake-212": "handshake",
-    "tsun-modbus-write": "command",
-    "tsun-report": "report",
-    "tsun-wifi": "wifi",
-}
+def told(name: str) -> dict[str, Any]:
+    """Return what a fixture says that its frame says, read from the bytes by hand."""
+    (path,) = (FIXTURES / "deye").rglob(f"{name}.json")
+    expect: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["expect"]
+    return expect
 
 
 @pytest.mark.parametrize("name", VALID)
 def test_a_real_frame_has_its_name_its_sender_and_its_logger(name: str) -> None:
-    found = message(name)
-    assert (found.name, found.sender) == (NAMES[name], SENDERS[NAMES[name]])
-    assert found.device == str(frame(name).logger_serial)
+    found, expect = message(name), told(name)
+    assert (found.name, found.sender) == (expect["name"], expect["from"])
+    assert found.device == str(expect["header"]["logger_serial"])
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_a_real_frame_says_what_its_fixture_tells(name: str) -> None:
+    fields = plain(message(name).fields)
+    for key, value in told(name)["fields"].items():
+        assert fields[key] == value, key
+
+
+def test_real_frames_show_every_message_that_a_device_sends() -> None:
+    shown = {told(name)["name"] for name in VALID if told(name)["from"] == "device"}
+    assert shown == {entry.name for entry in TYPES.values() if entry.sender == "device"}
 
 
 def test_a_message_shows_itself_in_a_line() -> None:
@@ -563,20 +545,20 @@ NOT_UNDERSTOOD = [
         COMMAND,
         MODBUS_KIND,
         bytes.fromhex("01030003000575c8"),
-        "body of the command: Modbus CRC at offset 21: expected 0xc975, found 0xc875",
+        "body of the command: Modbus CRC at offset 32: expected 0xc975, found 0xc875",
     ),
     (
         COMMAND_REPLY,
         MODBUS_KIND,
         bytes.fromhex("0103020100"),
-        "body of the command: Modbus message cut at offset 19: expected 7, found 5",
+        "body of the command: Modbus message cut at offset 30: expected 7, found 5",
     ),
     (
         COMMAND,
         POWER_KIND,
         bytes.fromhex("010106010002ffff"),
         (
-            "body of the command: not the known command of the third kind at offset 15: expected "
+            "body of the command: not the known command of the third kind at offset 26: expected "
             "01 01 06 01 00 01 and 2 bytes, found 01 01 06 01 00 02 ff ff"
         ),
     ),

@@ -142,6 +142,11 @@ def test_a_stick_error_keeps_what_stands_behind_it() -> None:
     assert error.build().hex() == "0500aabb"
 
 
+def test_a_reply_cut_short_is_no_stick_error() -> None:
+    with pytest.raises(ProtocolError, match="cut at offset 4"):
+        parse_reply(bytes.fromhex("01030201"))
+
+
 def test_a_modbus_exception_is_no_stick_error() -> None:
     # wills106/homeassistant-solax-modbus issue 1906
     refusal = parse_reply(bytes.fromhex("018302c0f1"))
@@ -395,7 +400,8 @@ def test_an_unknown_function_with_a_wrong_crc_is_a_checksum_error() -> None:
         (Reply(1, 16, address=0, quantity=124), "quantity"),
         (ExceptionReply(1, 0x83, 2), "function"),
         (ExceptionReply(1, 3, 256), "exception"),
-        (StickError(0x10000), "stick_error"),
+        (StickError(7), "stick_error"),
+        (StickError(0), "stick_error"),
         (StickError(5, b"abc"), "length of tail"),
         (Unknown(1, 256, b""), "function"),
     ],
@@ -593,7 +599,7 @@ replies = st.one_of(
     answers([16], address=u16, quantity=st.integers(1, 123)),
     answers([22], address=u16, registers=registers(2, 2)),
     st.builds(ExceptionReply, slave=u8, function=st.integers(0, 0x7F), code=u8, **quirks),
-    st.builds(StickError, code=u16, tail=st.binary(max_size=2)),
+    st.builds(StickError, code=st.integers(1, 6), tail=st.binary(max_size=2)),
     st.builds(Unknown, u8, raw_functions, st.binary(min_size=1), **quirks),
 )
 json_values = st.recursive(

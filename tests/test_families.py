@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from inverterproto.alphaess.frame import Frame as AlphaFrame
 from inverterproto.families import ALPHAESS, DEYE, FAMILIES, HEAD, Family, framings, recognise
+from inverterproto.redact import Private
 from inverterproto.stream import Framed, StreamDecoder
 from tests.vectors import (
     AT_TEXT,
@@ -167,3 +168,19 @@ def test_who_speaks_one_family_does_not_import_the_other(data: bytes, others: st
     subprocess.run(  # noqa: S603 - our own
         [sys.executable, "-c", program], check=True, cwd=root
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=str)
+def test_a_family_says_its_messages_and_what_is_private(family: Family) -> None:
+    assert len(family.message_names) > 9
+    assert "unknown" not in family.message_names
+    assert set(family.private_fields.values()) <= set(Private)
+    expected = {
+        "deye": {"logger_serial": Private.SERIAL, "ssid": Private.SSID, "mac": Private.MAC},
+        "alphaess": {
+            "SN": Private.SERIAL,
+            "Password": Private.PASSWORD,
+            "Address": Private.ADDRESS,
+        },
+    }
+    assert expected[family.name].items() <= family.private_fields.items()

@@ -519,3 +519,17 @@ def test_a_latin_1_text_that_fills_its_field_can_be_built() -> None:
 def test_an_unknown_field_has_no_other_number_than_its_offset() -> None:
     with pytest.raises(ValueError, match="unknown_0"):
         Layout("l", "l", (Field(4, "unknown_0", Int8ul),))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"quantity": "grid_volts"}, "no quantity called 'grid_volts'"),
+        ({"scale": "1/0"}, "a scale of '1/0'"),
+        ({"scale": "0"}, "a scale of '0'"),
+        ({"confidence": "D"}, "confidence is one of ABC"),
+    ],
+)
+def test_what_would_fail_only_in_use_is_no_declaration(wrong: dict[str, str], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Layout("toy", "Toy", [Field(0, "a", Int8ul, **wrong)])  # type: ignore[arg-type]

@@ -150,3 +150,78 @@ def test_a_sum_is_that_of_its_parts(parts: list[int]) -> None:
     sum_ = total(values, values)
     assert sum_ is not None
     assert math.isclose(sum_, sum(parts) / 100, rel_tol=1e-9, abs_tol=1e-4)
+
+
+VOCABULARY = """
+active_power W power measurement
+active_power_{phase} W power measurement
+apparent_power VA apparent_power measurement
+reactive_power var reactive_power measurement
+reactive_power_dc var reactive_power measurement
+energy_today kWh energy total_increasing
+energy_total kWh energy total_increasing
+pv_energy_today kWh energy total_increasing
+pv_energy_total kWh energy total_increasing
+pv_power W power measurement
+pv{n}_voltage V voltage measurement
+pv{n}_current A current measurement
+pv{n}_power W power measurement
+pv{n}_energy_today kWh energy total_increasing
+pv{n}_energy_total kWh energy total_increasing
+pv_meter_power W power measurement
+grid_voltage_{phase} V voltage measurement
+grid_current_{phase} A current measurement
+grid_frequency Hz frequency measurement
+grid_power W power measurement
+grid_power_{phase} W power measurement
+grid_import_today kWh energy total_increasing
+grid_import_total kWh energy total_increasing
+grid_export_today kWh energy total_increasing
+grid_export_total kWh energy total_increasing
+load_power W power measurement
+load_energy_today kWh energy total_increasing
+load_energy_total kWh energy total_increasing
+battery_power W power measurement
+battery_voltage V voltage measurement
+battery_current A current measurement
+state_of_charge % battery measurement
+battery_temperature °C temperature measurement
+ambient_temperature °C temperature measurement
+logger_temperature °C temperature measurement
+battery_output_voltage V voltage measurement
+battery_output_current A current measurement
+battery_output_power W power measurement
+cell{n}_voltage V voltage measurement
+cell_temperature_{n} °C temperature measurement
+module{n}_state_of_charge % battery measurement
+module{n}_current A current measurement
+operating_time h duration total_increasing
+battery_charge_today kWh energy total_increasing
+battery_charge_total kWh energy total_increasing
+battery_discharge_today kWh energy total_increasing
+battery_discharge_total kWh energy total_increasing
+grid_charge_total kWh energy total_increasing
+charge_power_limit W power measurement
+discharge_power_limit W power measurement
+cell_voltage_min V voltage measurement
+cell_voltage_max V voltage measurement
+cell_temperature_min °C temperature measurement
+cell_temperature_max °C temperature measurement
+inverter_temperature °C temperature measurement
+radiator_temperature °C temperature measurement
+bus_voltage V voltage measurement
+rated_power W power None
+signal_strength % None measurement
+status None None None
+alarm None None None
+fault None None None
+"""
+
+
+def test_units_and_classes_are_those_that_users_build_on() -> None:
+    declared = {
+        key: [str(entry.unit), str(entry.device_class), str(entry.state_class)]
+        for key, entry in QUANTITIES.items()
+    }
+    rows = [line.split() for line in VOCABULARY.strip().splitlines()]
+    assert declared == {key: rest for key, *rest in rows}

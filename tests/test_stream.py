@@ -15,6 +15,7 @@ from inverterproto.alphaess.frame import Frame as AlphaFrame
 from inverterproto.deye.frame import ENVELOPE, FRAMING, LONGEST, START, Frame, V5Framing
 from inverterproto.errors import ChecksumError, IncompleteError, ProtocolError
 from inverterproto.stream import (
+    DAMAGED,
     PIECE,
     Fault,
     Framed,
@@ -59,7 +60,7 @@ class TinyFraming:
             return 0
         if end - start < total:
             return -total
-        return total if self._sum(data, start, total) == data[start + total - 1] else 0
+        return total if self._sum(data, start, total) == data[start + total - 1] else DAMAGED
 
     def diagnose(self, data: bytes | bytearray, start: int, end: int) -> Fault:
         have = end - start
@@ -137,7 +138,7 @@ def frames_by_definition(data: bytes, *framings: Framing) -> list[tuple[int, byt
     while at < len(data):
         framing = by_start.get(data[at])
         size = framing.match(data, at, len(data)) if framing else 0
-        if size > 0:
+        if size > DAMAGED:
             found.append((at, data[at : at + size]))
         at += max(size, 1)
     return found

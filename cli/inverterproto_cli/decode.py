@@ -9,13 +9,14 @@ import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import time
 from typing import Protocol, TextIO
 
 import click
 
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES
-from inverterproto_cli.sources import Chunk, Source, SourceError, find_sources, read
+from inverterproto_cli.sources import STOP, Chunk, Source, SourceError, find_sources, read
 
 MOST_STREAMS = 4096
 """Streams of a capture that are followed at once; beyond that the one longest silent is ended."""
@@ -78,7 +79,7 @@ class Summary:
         """Count one item."""
         if decoded.message is not None:
             self.names[decoded.message.name] += 1
-            self.problems += len(decoded.message.problems)
+            self.problems += len(decoded.problems)
             return
         self.runs += 1
         self.run_bytes += len(decoded.item.raw)
@@ -138,7 +139,7 @@ class _Streams:
 
     def __init__(self, family: str | None, clock_offset: float | None, confidence: str) -> None:
         self.families = None if family is None else [FAMILIES[family]]
-        self.dates = Dates(clock_offset)
+        self.dates = Dates(clock_offset, now=time())
         self.confidence = confidence
         self._decoders: OrderedDict[tuple[str, str | None, str | None], Decoder] = OrderedDict()
 
@@ -206,9 +207,22 @@ def _check_offset(
 
 @click.command("decode")
 @click.argument("inputs", nargs=-1, metavar="[FILE|-|HEX]...")
-@click.option("--json", "form", flag_value="json", help="One JSON object a line.")
-@click.option("--csv", "form", flag_value="csv", help="The readings as a CSV table.")
-@click.option("--raw", is_flag=True, help="Show every byte with the field it belongs to.")
+@click.option(
+    "--json", "form", flag_value="json", envvar="INVERTERPROTO_FORM", help="One JSON object a line."
+)
+@click.option(
+    "--csv",
+    "form",
+    flag_value="csv",
+    envvar="INVERTERPROTO_FORM",
+    help="The readings as a CSV table.",
+)
+@click.option(
+    "--raw",
+    is_flag=True,
+    envvar="INVERTERPROTO_RAW",
+    help="Show every byte with the field it belongs to.",
+)
 @click.option(
     "--family",
     type=click.Choice(["deye", "alphaess"]),
@@ -232,8 +246,19 @@ def _check_offset(
     metavar="SECONDS",
     help="An AlphaESS battery's clock minus UTC: its readings then have a time.",
 )
-@click.option("--strict", is_flag=True, help="Exit with 1 on any problem or unframed byte.")
-@click.option("-q", "--quiet", is_flag=True, help="No complaints and no summary.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    envvar="INVERTERPROTO_STRICT",
+    help="Exit with 1 on any problem or unframed byte.",
+)
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    envvar="INVERTERPROTO_QUIET",
+    help="No complaints and no summary.",
+)
 def command(
     inputs: tuple[str, ...],
     form: str | None,
@@ -265,7 +290,9 @@ def command(
     writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
     in_tree = form is None and sys.stdout.isatty() and sys.stderr.isatty()
     summary = Summary(quiet=quiet, name_sources=name_sources, in_tree=in_tree)
-    failed = _run(sources, _Streams(family, clock_offset, confidence.upper()), writer, summary)
+    streams = _Streams(family, clock_offset, confidence.upper())
+    with STOP:
+        failed = _run(sources, streams, writer, summary)
     summary.close()
     if failed or not summary.frames or (strict and (summary.problems or summary.runs)):
         sys.exit(1)
@@ -289,6 +316,8 @@ def _run(sources: list[Source], streams: _Streams, writer: Writer, summary: Summ
     failed = False
     with _progress(sources) as advance:
         for source in sources:
+            if STOP.wanted:
+                break
             try:
                 for chunk in read(source, advance, summary.complain):
                     put(streams.feed(chunk))

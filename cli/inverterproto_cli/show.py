@@ -65,7 +65,7 @@ def lines(
         yield from _frame_lines(decoded.message, item.raw, byte_map=byte_map)
         for reading in decoded.readings:
             yield from _reading_lines(reading)
-        for problem in decoded.message.problems:
+        for problem in decoded.problems:
             yield Line(1, [("problem: ", "wrong"), (printable(problem), "wrong")])
         return
     yield Line(0, [("no frame", "wrong"), (f"  {place}: ", "dim"), (item_reason(decoded), "wrong")])
@@ -74,6 +74,8 @@ def lines(
         warning = "TENTATIVE: the checksum is wrong, so any byte of this may be wrong: "
         yield Line(1, [(warning, "wrong"), *_title(message, decoded.family)])
         yield from _frame_lines(message, item.raw, byte_map=byte_map)
+    elif byte_map:
+        yield from _map_lines([], item.raw)
     else:
         yield Line(1, [(_hex(item.raw, 32), "raw"), (f"  {_ascii(item.raw[:32])}", "dim")])
 

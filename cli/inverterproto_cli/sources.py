@@ -11,13 +11,13 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from signal import SIGINT, SIGTERM, signal
 from typing import Any, BinaryIO, NamedTuple
 
-from inverterproto.errors import ProtocolError
 from inverterproto.hexdump import HexReader, is_hex
 
 CHUNK = 1 << 18
-_CAPTURE = re.compile(rb'\s*\{\s*["}]')
+_CAPTURE = re.compile(rb'^\s*\{\s*["}]', re.MULTILINE)
 _TEXT = frozenset(b"\t\n\r\f" + bytes(range(0x20, 0x7F)))
 _LONGEST_LINE = 1 << 24
 _LATEST_ARRIVAL = 1e11
@@ -25,6 +25,43 @@ _LATEST_ARRIVAL = 1e11
 
 
 Complain = Callable[[str], object]
+
+
+class Stop:
+    """Ctrl-C and SIGTERM: whoever stops a live stream wants to see what came until then.
+
+    They end the reading, also one that waits; what has been read is decoded and shown in peace.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._reading = False
+
+    def __enter__(self) -> None:
+        self.wanted = False
+        self._before = {number: signal(number, self._note) for number in (SIGINT, SIGTERM)}
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._before.items():
+            signal(number, handler)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.wanted = True
+        if self._reading:
+            raise KeyboardInterrupt
+
+    def unless_stopped(self, take: Callable[[], bytes]) -> bytes:
+        """Return what `take` reads, or nothing if that was stopped."""
+        self._reading = True
+        try:
+            return b"" if self.wanted else take()
+        except KeyboardInterrupt:
+            return b""
+        finally:
+            self._reading = False
+
+
+STOP = Stop()
 
 
 class SourceError(Exception):
@@ -146,13 +183,7 @@ def read(
 def _chunks(file: BinaryIO, progress: Callable[[int], object]) -> Iterator[bytes]:
     # read1 gives what a pipe has now, so that a live stream is shown as it comes.
     take = getattr(file, "read1", file.read)
-    while True:
-        try:
-            chunk = take(CHUNK)
-        except KeyboardInterrupt:
-            return  # who stops a live stream wants to see what came until then
-        if not chunk:
-            return
+    while chunk := STOP.unless_stopped(lambda: take(CHUNK)):
         progress(len(chunk))
         yield chunk
 
@@ -160,27 +191,28 @@ def _chunks(file: BinaryIO, progress: Callable[[int], object]) -> Iterator[bytes
 def _read_form(name: str, chunks: Iterator[bytes], complain: Complain) -> Iterator[Chunk]:
     first = next(chunks, b"")
     if not first:
+        if STOP.wanted:
+            return
         raise SourceError(f"{name}: is empty")
     text = first.removeprefix(codecs.BOM_UTF8)
-    if _CAPTURE.match(text):
+    if _CAPTURE.search(text[:4096]):
         yield from _read_capture(name, text, chunks, complain)
     elif not _TEXT.issuperset(text[:4096]):
         yield Chunk(name, first)
         for chunk in chunks:
             yield Chunk(name, chunk)
     else:
-        yield from _read_hex(name, text, chunks)
+        yield from _read_hex(name, text, chunks, complain)
 
 
-def _read_hex(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[Chunk]:
-    reader = HexReader()
-    try:
-        yield Chunk(name, reader.feed(first.decode("latin-1")))
-        for chunk in chunks:
-            yield Chunk(name, reader.feed(chunk.decode("latin-1")))
-        yield Chunk(name, reader.finish())
-    except ProtocolError as error:
-        raise SourceError(f"{name}: {error}") from error
+def _read_hex(
+    name: str, first: bytes, chunks: Iterator[bytes], complain: Complain
+) -> Iterator[Chunk]:
+    reader = HexReader(lambda error: complain(f"{name}: {error}"))
+    yield Chunk(name, reader.feed(first.decode("latin-1")))
+    for chunk in chunks:
+        yield Chunk(name, reader.feed(chunk.decode("latin-1")))
+    yield Chunk(name, reader.finish())
 
 
 def _lines(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -211,35 +243,40 @@ def _read_capture(
 
 
 def _capture_chunk(name: str, number: int, line: bytes) -> Chunk:
-    import json
-
-    where = f"{name}: line {number}"
+    where = f"{name}: line {number}: no line of a capture"
+    entry = _object(line)
+    if entry is None:
+        raise SourceError(f"{where}: not one whole JSON object")
+    if "data" not in entry:
+        raise SourceError(f"{where}: no 'data'")
     try:
-        entry: Any = json.loads(line)
         data = bytes.fromhex(entry["data"])
-        at = None if entry.get("at") is None else _arrival(entry["at"])
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise SourceError(f"{where}: no line of a capture: {reason}") from error
+    except (ValueError, TypeError):
+        raise SourceError(f"{where}: 'data' is no hex text") from None
     connection, sender = entry.get("connection"), entry.get("from")
     return Chunk(
         name,
         data,
-        at,
+        _arrival(where, entry.get("at")),
         None if connection is None else str(connection),
         None if sender is None else str(sender),
     )
 
 
-def _arrival(value: Any) -> float:  # noqa: ANN401 - any JSON value
-    at = float(value)
-    if not 0 <= at < _LATEST_ARRIVAL:
-        raise ValueError(f"'at' is no unix time in seconds: {at:g}")
-    return at
+def _object(line: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a line is, or None if it is none."""
+    import json
+
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _arrival(where: str, at: object) -> float | None:
+    if at is None:
+        return None
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < _LATEST_ARRIVAL:
+        raise SourceError(f"{where}: 'at' is no unix time in seconds: {str(at)[:40]}")
+    return float(at)

@@ -22,9 +22,11 @@ class Dating:
 
     Args:
         clock_offset: the batteries' clock minus UTC in seconds, where the user knows it.
+        now: not used: without an arrival, only the offset dates a battery's record.
     """
 
-    def __init__(self, clock_offset: float | None = None) -> None:
+    def __init__(self, clock_offset: float | None = None, now: float | None = None) -> None:
+        del now
         self._clock_offset = clock_offset
         self._clocks: dict[str | None, BatteryClock] = {}
 

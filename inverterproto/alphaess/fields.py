@@ -301,7 +301,11 @@ def fields_of(message: str) -> tuple[Field, ...]:
 
 
 def to_number(text: str) -> Number | None:
-    """Return the number that a text is by JSON's grammar; None if none, or beyond `GREATEST`."""
+    """Return the number that a text is by JSON's grammar; None if none, or beyond `GREATEST`.
+
+    Blanks around it do not count: some messages have one after a comma (source: V).
+    """
+    text = text.strip(" ")
     found = _match_number(text)
     if found is None:
         return None

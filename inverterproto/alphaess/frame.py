@@ -30,7 +30,7 @@ from typing import Any
 
 from inverterproto.checksum import crc16_modbus
 from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
-from inverterproto.stream import Fault, Reason
+from inverterproto.stream import DAMAGED, Fault, Reason
 
 VERSION = 1
 """Also the byte with which every frame begins."""
@@ -192,7 +192,7 @@ class AlphaFraming:
         self.longest = longest
 
     def match(self, data: bytes | bytearray, start: int, end: int) -> int:
-        """Return the length of a valid frame, minus the bytes needed to tell, or 0."""
+        """Say what is at `start` (see `Framing.match`)."""
         have = end - start
         if have < HEADER_SIZE:
             if have < 2:
@@ -210,7 +210,7 @@ class AlphaFraming:
             return -min(total, have + max(_STEP, have >> 3))
         last = start + total
         if crc16_modbus(data[start : last - 2]) != data[last - 2] << 8 | data[last - 1]:
-            return 0
+            return DAMAGED
         return total
 
     def diagnose(self, data: bytes | bytearray, start: int, end: int) -> Fault:

@@ -97,7 +97,11 @@ def measure(fields: Mapping[str, Any], confidence: str = "B") -> Measured:
         gauge = gauges.get(name)
         if gauge is None:
             gauge = _repeated(name, fields, gauges, problems)
-        if gauge is None or isinstance(value, bool) or not isinstance(value, int | float):
+        if gauge is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            if value not in ("", None):
+                problems.append(f"{name}: no number: {str(value)[:_LONGEST_STATE]!r}")
             continue
         key, convert, minimum, maximum = gauge
         number = value if convert is None else convert(value)

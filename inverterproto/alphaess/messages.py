@@ -21,6 +21,7 @@ from inverterproto.alphaess.fields import (
     CLOUD_CONFIGURATION,
     CONFIGURATION,
     EVENT_LOG,
+    PRIVATE,
     RECORD,
     STATUS,
     STORED,
@@ -31,6 +32,7 @@ from inverterproto.alphaess.payloads import Content, Form
 from inverterproto.alphaess.table import COLUMNS, ROWS, row_fields
 from inverterproto.errors import FieldError
 from inverterproto.reading import Dated, Reading, Record, TimeSource
+from inverterproto.redact import Private
 
 if TYPE_CHECKING:
     from inverterproto.layout import Row
@@ -214,15 +216,18 @@ class Message:
         try:
             return self._problems
         except AttributeError:
-            self._problems = self._find_problems()
+            self._problems = self.find_problems()
             return self._problems
 
-    def _find_problems(self) -> tuple[str, ...]:
+    def find_problems(self, confidence: str = "B") -> tuple[str, ...]:
+        """Return the problems if keys of a lesser confidence are to be published too."""
         found = list(self.content.problems)
         numbered = self.content.form is Form.TABLE
-        for number, (fields, measured) in enumerate(self._measured("B"), 1):
+        for number, (fields, measured) in enumerate(self._measured(confidence), 1):
             where = f"row {number}: " if numbered else ""
             found += [f"{where}{problem}" for problem in measured.problems]
+            if numbered and fields and not measured.values:
+                found.append(f"{where}nothing measured")
             if measured.values and self.name != CONFIGURATION and _stamp_of(fields) is None:
                 found.append(f"{where}Time: no date that can be read")
         if len(found) > MOST_PROBLEMS:
@@ -356,3 +361,8 @@ def _stamp_of(fields: Mapping[str, Any]) -> float | None:
     """Return a record's time by the battery's clock; a table has the date apart."""
     date, time = fields.get("Date"), fields.get("Time")
     return parse_stamp(time if date is None else f"{date} {time}")
+
+
+def private_fields() -> dict[str, Private]:
+    """Return every private key of every message, with the kind of secret it holds."""
+    return dict(PRIVATE)

@@ -1,8 +1,9 @@
 """Stored records (command 12): a header line, then a line a record, as CSV (source: V).
 
 The header line of each frame says what its columns are: firmware differs. Devices quote nothing,
-so a comma always separates. Lines end in LF; CR, CRLF and blank lines are survived. A first line
-that holds no known key is no header, and what its columns mean is then not guessed.
+so a comma always separates; blanks beside one do not count. Lines end in LF; CR, CRLF and blank
+lines are survived. A first line that holds no known key is no header, and what its
+columns mean is then not guessed.
 
 As in JSON, what is unchanged keeps its bytes: an edit touches only the cells that differ.
 """
@@ -65,15 +66,20 @@ class Table(NamedTuple):
     def fields(self) -> dict[str, Any]:
         """Return `columns`, and `rows` of cells, typed by their columns."""
         utf8 = is_utf8(self.payload)
-        columns = [recoded(cell, utf8=utf8) for cell in self.header.cells] if self.header else []
+        columns = [_meant(cell, utf8=utf8) for cell in self.header.cells] if self.header else []
         rows = [_typed(columns, line.cells, utf8=utf8) for line in self.lines]
         return {COLUMNS: columns, ROWS: rows}
 
 
 def _typed(columns: list[str], cells: list[str], *, utf8: bool) -> list[Any]:
-    values: list[Any] = [recoded(cell, utf8=utf8) for cell in cells]
+    values: list[Any] = [_meant(cell, utf8=utf8) for cell in cells]
     values[: len(columns)] = map(to_value, columns, values)
     return values
+
+
+def _meant(cell: str, *, utf8: bool) -> str:
+    """Return what a cell says: blanks around it do not count."""
+    return recoded(cell, utf8=utf8).strip(" ")
 
 
 def scan_table(payload: bytes) -> Table:
@@ -86,7 +92,7 @@ def scan_table(payload: bytes) -> Table:
         problems.append("no header line")
     else:
         width = len(header.cells)
-        if "SN" not in header.cells:
+        if "SN" not in [cell.strip(" ") for cell in header.cells]:
             problems.append("no column SN")
         problems += [
             f"row {number}: {len(line.cells)} cells, {width} columns"
@@ -97,7 +103,7 @@ def scan_table(payload: bytes) -> Table:
 
 
 def _is_header(cells: Sequence[object]) -> bool:
-    return any(cell in BY_NAME for cell in cells)
+    return any(isinstance(cell, str) and cell.strip(" ") in BY_NAME for cell in cells)
 
 
 def row_fields(columns: list[str], row: list[Any]) -> dict[str, Any]:
@@ -182,8 +188,8 @@ def _cell(value: Any, *, utf8: bool) -> str:  # noqa: ANN401 - text, a number or
     """Return a cell's text, a character for each of its bytes."""
     if isinstance(value, int | float):
         return plain(ROWS, value).capitalize()
-    if not isinstance(value, str) or _find_unfit(value):
-        expected = "a number, or a text without commas, line ends and other controls"
+    if not isinstance(value, str) or _find_unfit(value) or value != value.strip(" "):
+        expected = "a number, or a text without commas, line ends, other controls and outer blanks"
         raise FieldError(ROWS, "no cell", expected=expected, found=repr(value)[:60])
     try:
         return value.encode("utf-8" if utf8 else "latin-1").decode("latin-1")

@@ -17,10 +17,12 @@ class Dating:
 
     Args:
         clock_offset: not used: a logger tells UTC.
+        now: unix time in seconds, where it is known: no stamp after it is plausible.
     """
 
-    def __init__(self, clock_offset: float | None = None) -> None:
+    def __init__(self, clock_offset: float | None = None, now: float | None = None) -> None:
         del clock_offset
+        self._now = now
         self._loggers: dict[str, LoggerDating] = {}
 
     def see(
@@ -36,7 +38,7 @@ class Dating:
             return [Dated(key, arrival, _source(arrival)) for key in keys]
         logger = self._loggers.get(message.device)
         if logger is None:
-            logger = LoggerDating()
+            logger = LoggerDating(now=self._now)
             if len(self._loggers) < MOST_LOGGERS:
                 self._loggers[message.device] = logger
             else:

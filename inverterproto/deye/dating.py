@@ -119,6 +119,7 @@ class _Record:
     stamp: Stamp
     historic: bool
     arrival: float | None
+    latest: float  # no time after it is plausible
     came: float  # its arrival too, but inf where there is none, and kept where it is nonsense
     due: float
 
@@ -126,7 +127,7 @@ class _Record:
         """Return its date by this offset, or None if that is not plausible."""
         counter = self.stamp.total_working_time
         time = (counter + offset) & _U32
-        if time < EARLIEST or (self.arrival is not None and time > self.arrival + FUTURE):
+        if not EARLIEST <= time <= self.latest:
             return None
         return Dated(self.key, float(time), source, float(time - counter))
 
@@ -139,7 +140,10 @@ class LoggerDating:
         overflowed: how many records got their last word early, because too many were waiting.
     """
 
-    def __init__(self, *, max_boots: int = 256, max_waiting: int = 4096) -> None:
+    def __init__(
+        self, *, now: float | None = None, max_boots: int = 256, max_waiting: int = 4096
+    ) -> None:
+        self._latest = inf if now is None else now + FUTURE
         self.revision = 0
         self.overflowed = 0
         self._max_boots = max_boots
@@ -168,7 +172,8 @@ class LoggerDating:
         """
         came = inf if arrival is None else arrival
         trusted = None if came < EARLIEST else arrival
-        seen = _Record(key, stamp, historic, trusted, came, came + FIRST_LOOK)
+        latest = self._latest if trusted is None else trusted + FUTURE
+        seen = _Record(key, stamp, historic, trusted, latest, came, came + FIRST_LOOK)
         own = seen.dated(stamp.offset_time, TimeSource.DEVICE) if stamp.offset_time else None
         if own:
             return self._learn(stamp) + ([own] if record else [])

@@ -17,7 +17,7 @@ from struct import Struct
 
 from inverterproto.checksum import sum8
 from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
-from inverterproto.stream import Fault, Reason
+from inverterproto.stream import DAMAGED, Fault, Reason
 
 START = 0xA5
 END = 0x15
@@ -85,14 +85,16 @@ class Frame:
         Raises:
             FieldError: a value does not fit its place.
         """
+        if len(self.sequence) != 2:
+            raise FieldError("sequence", "not a pair", expected="2 counters", found=self.sequence)
         for name, value, limit in (
             ("control_code", self.control_code, 0xFFFF),
-            ("sequence", max(self.sequence), 0xFF),
-            ("sequence", min(self.sequence), 0xFF),
+            ("sequence", self.sequence[0], 0xFF),
+            ("sequence", self.sequence[1], 0xFF),
             ("logger_serial", self.logger_serial, 0xFFFFFFFF),
             ("payload_length", len(self.payload), 0xFFFF),
         ):
-            if not 0 <= value <= limit:
+            if not isinstance(value, int) or not 0 <= value <= limit:
                 raise FieldError(name, "out of range", expected=f"0 to {limit}", found=value)
         first, second = self.sequence
         header = _HEADER.pack(
@@ -179,7 +181,7 @@ class V5Framing:
         self.longest = longest
 
     def match(self, data: bytes | bytearray, start: int, end: int) -> int:
-        """Return the length of a valid frame, minus the bytes needed to tell, or 0."""
+        """Say what is at `start` (see `Framing.match`)."""
         if end - start < 3:
             return -3
         total = (data[start + 1] | data[start + 2] << 8) + ENVELOPE
@@ -189,7 +191,7 @@ class V5Framing:
         if last >= end:
             return -total
         if data[last] != END or data[last - 1] != sum8(data, start + 1, last - 1):
-            return 0
+            return DAMAGED
         return total
 
     def diagnose(self, data: bytes | bytearray, start: int, end: int) -> Fault:

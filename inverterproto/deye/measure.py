@@ -3,8 +3,8 @@
 A layout says which fields measure which quantity. Here the rest is done, alike for all layouts:
 signs are turned to the vocabulary's, PV inputs and phases that are not there are left out, what is
 physically impossible is left out and said, and what no field tells but others imply is derived:
-the power of a PV input, of the battery or its output as voltage × current, the power of all PV as a
-sum.
+the power of a PV input, of the battery or its output as voltage × current, the power of all PV and
+that of the grid as sums.
 """
 
 import re
@@ -114,7 +114,7 @@ def _pv_inputs(layout: Layout, trackers: int | None) -> tuple[int, ...]:
 def _derive(
     values: dict[str, Number | str], pv_inputs: tuple[int, ...], told: frozenset[str]
 ) -> list[str]:
-    """Add what is implied: power as voltage × current, and the sum of the PV inputs.
+    """Add what is implied: power as voltage × current, sums of PV inputs and phases.
 
     What the device `told` itself, be it impossible, is not derived.
 
@@ -136,4 +136,6 @@ def _derive(
             add(f"{stem}_power", round(voltage * current, 2))
     if pv_inputs:
         add("pv_power", total(values, (f"pv{n}_power" for n in pv_inputs)))
+    if phases := [key for key in told if key.startswith("grid_power_l")]:
+        add("grid_power", total(values, sorted(phases)))
     return problems

@@ -22,11 +22,12 @@ from inverterproto.deye import payloads
 from inverterproto.deye.bodies import BODIES, COMMAND, COMMAND_REPLY, INTERIM_REPLY, Body
 from inverterproto.deye.dating import LoggerDating, Stamp
 from inverterproto.deye.frame import PAYLOAD_AT, Frame
-from inverterproto.deye.layouts import layout_of
+from inverterproto.deye.layouts import MODULES, layout_of
 from inverterproto.deye.layouts.head import HEAD_ONLY
 from inverterproto.errors import FieldError, ProtocolError
 from inverterproto.layout import Field, Layout, Raw, Row
 from inverterproto.reading import Dated, Reading, Record
+from inverterproto.redact import Private
 
 if TYPE_CHECKING:
     from inverterproto.deye.measure import Measured
@@ -165,11 +166,12 @@ class Message:
     def problems(self) -> tuple[str, ...]:
         """What is wrong or doubtful, though it could be read."""
         if self._problems is None:
-            self._problems = self._find_problems()
+            self._problems = self.find_problems()
         return self._problems
 
-    def _find_problems(self) -> tuple[str, ...]:
-        measured = self.measured().problems
+    def find_problems(self, confidence: str = "B") -> tuple[str, ...]:
+        """Return the problems if fields of a lesser confidence are to be published too."""
+        measured = self.measured(confidence).problems
         problems = list(self._odd)
         status = self.fields.get("status", 1)
         if status != 1 and self.frame.message_type in (COMMAND_REPLY, INTERIM_REPLY):
@@ -212,7 +214,7 @@ class Message:
             fields[body.key], self._odd = body.parse(raw)
         except ProtocolError as error:
             fields[f"unknown_{start}"] = raw
-            self._odd = (f"body of the command: {error.moved(start)}",)
+            self._odd = (f"body of the command: {error.moved(PAYLOAD_AT + start)}",)
         return fields
 
     def rows(self, raw: bytes) -> Iterator[Row]:
@@ -398,3 +400,14 @@ def command(
     fields = {"frame_type": kind, "sensor_type": sensor_type, "offset_time": 0, body.key: value}
     payload = build_payload(COMMAND, fields)
     return Frame(COMMAND << 8 | CONTROL_LOW, sequence, logger_serial, payload)
+
+
+def private_fields() -> dict[str, Private]:
+    """Return every private field of every message by name, with the kind of secret it holds."""
+    layouts = [*payloads.ALL, *(layout for layout in map(layout_of, MODULES) if layout)]
+    return {
+        field.name: field.private
+        for layout in layouts
+        for field in layout.fields
+        if field.private is not None
+    }

@@ -39,6 +39,7 @@ _EXCEPTION_BIT = 0x80
 _U8, _U16 = 0xFF, 0xFFFF
 _LAST_SLAVE = 247  # above are reserved numbers; 0 is for all slaves
 _SHORTEST, _LONGEST = 4, 256  # bytes of a message on the serial line
+_STICK_CODES = range(1, 7)  # of the stick's own errors (P)
 _STICK_ERROR = range(2, 5)  # bytes of the body of a stick error
 _QUIRKS = ((False, False), (False, True), (True, False), (True, True))  # stray 0xFF, second CRC
 _QUIRK_TEXTS = {
@@ -228,7 +229,9 @@ class StickError:
     def build(self) -> bytes:
         """Return the body."""
         _number("length of tail", len(self.tail), _STICK_ERROR[-1] - 2)
-        return _number("stick_error", self.code, _U16).to_bytes(2, "little") + self.tail
+        return (
+            _number("stick_error", self.code, _STICK_CODES[-1], 1).to_bytes(2, "little") + self.tail
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,7 +412,7 @@ def parse_reply(body: bytes) -> Reply | ExceptionReply | StickError | Unknown:
         IncompleteError: the body ends before the message does, or has less than two bytes.
         ChecksumError: the CRC is wrong, whether or not quirks are allowed for.
     """
-    if len(body) in _STICK_ERROR:
+    if len(body) in _STICK_ERROR and int.from_bytes(body[:2], "little") in _STICK_CODES:
         return StickError(int.from_bytes(body[:2], "little"), body[2:])
     found = [_take_apart(raw, _read_reply) for raw in _raw(body, _QUIRKS)]
     if not found:

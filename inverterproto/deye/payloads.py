@@ -194,3 +194,18 @@ CLOUD_REPLY = Layout(
 
 UNKNOWN = Layout("unknown", "A message that is not known", ())
 """No fields: all of the payload is `unknown_0`."""
+
+ALL = (
+    HEADER,
+    HANDSHAKE,
+    WIFI,
+    *WIFI_FORMS.values(),
+    REPORT,
+    HEARTBEAT,
+    COMMAND,
+    COMMAND_REPLY,
+    INTERIM_REPLY,
+    CLOUD_REPLY,
+    TRAILER,
+)
+"""Every layout of this module."""
