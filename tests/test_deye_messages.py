@@ -246,6 +246,21 @@ def test_a_real_frame_says_what_its_fixture_tells(name: str) -> None:
         assert fields[key] == value, key
 
 
+@pytest.mark.parametrize("name", VALID)
+def test_a_real_frame_measures_what_its_fixture_tells(name: str) -> None:
+    expected = told(name).get("readings")
+    if expected is None:
+        return
+    found: list[dict[str, Any]] = [reading.to_json() for reading in message(name).readings()]
+    assert len(found) == len(expected)
+    for reading, wanted in zip(found, expected, strict=True):
+        for key, value in wanted.items():
+            if key == "values":
+                assert reading["values"].items() >= value.items()
+            else:
+                assert reading[key] == value
+
+
 def test_real_frames_show_every_message_that_a_device_sends() -> None:
     shown = {told(name)["name"] for name in VALID if told(name)["from"] == "device"}
     assert shown == {entry.name for entry in TYPES.values() if entry.sender == "device"}

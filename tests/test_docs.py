@@ -11,6 +11,7 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,6 +144,16 @@ def test_the_servers_of_the_documentation_answer_a_logger_correctly(server: Runn
     server.process.kill()
     said = server.process.communicate(timeout=LONGEST)[0]
     assert "2301234567" in said, "the reading is printed"
+
+
+def test_the_servers_of_the_documentation_outlive_a_logger_that_resets(server: Running) -> None:
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=LONGEST) as logger:
+            logger.sendall(raw("heartbeat")[:5])
+            logger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LONGEST) as logger:
+        logger.sendall(raw("heartbeat"))
+        assert Frame.parse(logger.makefile("rb").read(23)).control_code == 0x1710
 
 
 def test_the_server_examples_are_short() -> None:
