@@ -423,7 +423,7 @@ class TestTree:
         assert len(places) == 3
         for offset in places:
             assert re.search(rf"\n +{offset} 30 39 3a 34 .* Time +09:4", out)
-        assert out.count("  reading AL2002000001234  time unknown (unknown), historic") == 3
+        assert out.count("  reading AL2002000001234  time unknown, historic") == 3
 
     def test_broken_json_is_shown_as_it_is_and_is_a_problem(self) -> None:
         run = decode("-", stdin=ALPHA["malformed-json"])
@@ -444,7 +444,7 @@ class TestTree:
 
     def test_a_historic_reading_says_so(self) -> None:
         out = decode("-", stdin=HISTORIC).out
-        assert "reading 2301234567  time unknown (unknown), historic\n" in out
+        assert "reading 2301234567  time unknown, historic\n" in out
 
     def test_problems_stand_below_the_frame(self) -> None:
         unknown = Message(frame("micro-5408-realtime")).replace({"sensor_type": 0x9999}).build()
@@ -542,6 +542,12 @@ class TestByteMap:
 
 
 class TestSummaryAndExitCode:
+    def test_a_battery_without_a_time_is_told_what_would_give_it_one(self) -> None:
+        hint = "1 reading without a time: --clock-offset"
+        assert hint in decode("--json", "-", stdin=raw("status-1")).err
+        assert hint not in decode("--clock-offset", "36000", "-", stdin=raw("status-1")).err
+        assert "without a time" not in decode("-", stdin=raw("handshake-130")).err
+
     @pytest.mark.parametrize(
         ("data", "err", "code"),
         [

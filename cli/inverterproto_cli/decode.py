@@ -74,12 +74,17 @@ class Summary:
         self.runs = 0
         self.run_bytes = 0
         self.complaints = 0
+        self.undated = 0
 
     def add(self, decoded: Decoded) -> None:
         """Count one item."""
         if decoded.message is not None:
             self.names[decoded.message.name] += 1
             self.problems += len(decoded.problems)
+            self.undated += sum(
+                reading.time is None and reading.family == "alphaess"
+                for reading in decoded.readings
+            )
             return
         self.runs += 1
         self.run_bytes += len(decoded.item.raw)
@@ -128,6 +133,12 @@ class Summary:
         if unknown := self.names["unknown"]:
             parts.append(f"{_count(unknown, 'message')} of unknown type")
         click.echo("; ".join(parts), err=True)
+        if self.undated:
+            click.echo(
+                f"{_count(self.undated, 'reading')} without a time: "
+                "--clock-offset tells how far the battery's clock is from UTC",
+                err=True,
+            )
 
 
 def _count(number: int, noun: str) -> str:

@@ -154,7 +154,8 @@ def _ascii_note(raw: bytes) -> str:
 
 def _reading_lines(reading: Reading) -> Iterator[Line]:
     shown = reading.to_json()
-    when = f"{shown['time'] or 'time unknown'} ({reading.time_source})"
+    time = shown["time"]
+    when = f"{time} ({reading.time_source})" if time else "time unknown"
     kept = ", historic" if reading.historic else ""
     device = printable(reading.device or "unknown device")
     yield Line(1, [("reading ", "reading"), (f"{device}  {when}{kept}", "reading")])
