@@ -543,9 +543,9 @@ class TestByteMap:
 
 class TestSummaryAndExitCode:
     def test_a_battery_without_a_time_is_told_what_would_give_it_one(self) -> None:
-        hint = "1 reading without a time: --clock-offset"
-        assert hint in decode("--json", "-", stdin=raw("status-1")).err
-        assert hint not in decode("--clock-offset", "36000", "-", stdin=raw("status-1")).err
+        hint, status = "1 reading without a time: --clock-offset", fixtures("alphaess")["status-1"]
+        assert hint in decode("--json", "-", stdin=status).err
+        assert hint not in decode("--clock-offset", "36000", "-", stdin=status).err
         assert "without a time" not in decode("-", stdin=raw("handshake-130")).err
 
     @pytest.mark.parametrize(
