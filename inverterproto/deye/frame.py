@@ -14,6 +14,7 @@ offset  size  field
 
 from dataclasses import dataclass
 from struct import Struct
+from typing import Any
 
 from inverterproto.checksum import sum8
 from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
@@ -30,6 +31,16 @@ LONGEST = 4096
 
 _HEADER = Struct("<BHHBBI")
 _unpack_header = _HEADER.unpack_from
+
+
+class _Draft:
+    """A frame while its slots are being filled.
+
+    It has the slots of `Frame` and becomes one by a change of class: past the frozen dataclass's
+    own constructor, which would cost as much as all the rest.
+    """
+
+    __slots__ = ("control_code", "logger_serial", "payload", "sequence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +65,12 @@ class Frame:
         return self.control_code >> 8
 
     @classmethod
-    def parse(cls, data: bytes) -> "Frame":
+    def parse(cls, data: bytes, *, verify: bool = True) -> "Frame":
         """Return the frame that `data` is, from its first byte to its last.
+
+        Args:
+            data: the frame's bytes.
+            verify: whether the checksum must be right; without, the look is tentative.
 
         Raises:
             IncompleteError: the frame is longer than `data`.
@@ -69,14 +84,15 @@ class Frame:
                 length + ENVELOPE == size
                 and start == START
                 and data[-1] == END
-                and data[-2] == sum8(data, 1, size - 2)
+                and (not verify or data[-2] == sum8(data, 1, size - 2))
             ):
-                frame = _new(Frame)
-                _set_control_code(frame, control_code)
-                _set_sequence(frame, (first, second))
-                _set_logger_serial(frame, serial)
-                _set_payload(frame, data[PAYLOAD_AT:-2])
-                return frame
+                frame: Any = _Draft()
+                frame.control_code = control_code
+                frame.sequence = (first, second)
+                frame.logger_serial = serial
+                frame.payload = data[PAYLOAD_AT:-2]
+                frame.__class__ = Frame
+                return frame  # type: ignore[no-any-return]
         raise _misfit(data)
 
     def build(self) -> bytes:
@@ -114,25 +130,6 @@ def header_fields(raw: bytes) -> dict[str, object]:
         "logger_serial": serial,
         "checksum": raw[-2],
     }
-
-
-# Slots are set past the frozen dataclass's __setattr__, which would cost as much as all the rest.
-_new = object.__new__
-_set_control_code, _set_sequence, _set_logger_serial, _set_payload = (
-    Frame.__dict__[name].__set__
-    for name in ("control_code", "sequence", "logger_serial", "payload")
-)
-
-
-def _unpack(data: bytes) -> Frame:
-    """Return the frame of bytes that are known to fit."""
-    _, _, control_code, first, second, serial = _unpack_header(data)
-    frame = _new(Frame)
-    _set_control_code(frame, control_code)
-    _set_sequence(frame, (first, second))
-    _set_logger_serial(frame, serial)
-    _set_payload(frame, data[PAYLOAD_AT:-2])
-    return frame
 
 
 def _misfit(data: bytes) -> ProtocolError:
@@ -226,11 +223,7 @@ class V5Framing:
 
     def parse(self, raw: bytes, *, verify: bool = True) -> Frame:
         """Return the frame that `raw` is."""
-        if verify:
-            return Frame.parse(raw)
-        if len(raw) < ENVELOPE or len(raw) != (raw[1] | raw[2] << 8) + ENVELOPE:
-            raise _misfit(raw)
-        return _unpack(raw)
+        return Frame.parse(raw, verify=verify)
 
 
 FRAMING = V5Framing()
