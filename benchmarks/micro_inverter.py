@@ -7,8 +7,9 @@ from typing import Any
 from benchmarks import node, peers, plan
 from benchmarks.frames import micro_inverter
 from benchmarks.measure import Effort, Line, Timer, at_least, at_most, compare, timer
+from inverterproto.deye.commands import reply
 from inverterproto.deye.frame import Frame
-from inverterproto.deye.messages import Message, build_payload, reply
+from inverterproto.deye.messages import Message, build_payload
 
 TITLE = "The micro-inverter's frame (343 bytes) to all its fields"
 

@@ -11,6 +11,7 @@ from fuzzing.inputs import Case, Family
 from inverterproto import decode
 from inverterproto.alphaess import messages as alphaess
 from inverterproto.deye import messages as deye
+from inverterproto.deye.commands import reply as answer
 from inverterproto.errors import ProtocolError
 from inverterproto.layout import Row
 from inverterproto.quantity import lookup
@@ -109,7 +110,7 @@ def _check_rebuilt(message: Any, family: Family) -> None:  # noqa: ANN401 - eith
         payload = deye.build_payload(frame.message_type, message.fields)
         demand(len(payload) == len(frame.payload), "rebuilt, it has another length")
         if deye.is_request(frame.message_type):
-            reply = deye.reply(frame, 1712596443)
+            reply = answer(frame, 1712596443)
             demand(family.Frame.parse(reply.build()) == reply, "the reply is none")
     else:
         try:

@@ -8,11 +8,12 @@ from construct import Int8ub, Int16sb, Int16ub
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inverterproto.deye.commands import command, reply
 from inverterproto.deye.dating import Stamp
 from inverterproto.deye.frame import Frame
 from inverterproto.deye.layouts import MODULES, layout_of
 from inverterproto.deye.measure import measure
-from inverterproto.deye.messages import DATA, HEARTBEAT, Message, command, reply
+from inverterproto.deye.messages import DATA, HEARTBEAT, Message
 from inverterproto.layout import Field, Layout, Text, Values, measured
 from inverterproto.quantity import lookup
 from tests.vectors import frame

@@ -21,6 +21,7 @@ from inverterproto.deye.bodies import (
     MODBUS_KIND,
     POWER_KIND,
 )
+from inverterproto.deye.commands import command, reply
 from inverterproto.deye.dating import Stamp
 from inverterproto.deye.frame import ENVELOPE, Frame
 from inverterproto.deye.layouts import MODULES, layout_of
@@ -33,9 +34,7 @@ from inverterproto.deye.messages import (
     WIFI,
     Message,
     build_payload,
-    command,
     is_request,
-    reply,
 )
 from inverterproto.errors import FieldError, ProtocolError
 from inverterproto.reading import TimeSource

@@ -27,9 +27,10 @@ from docs import hooks
 from inverterproto.alphaess import messages as alphaess_messages
 from inverterproto.alphaess.fields import FIELDS
 from inverterproto.deye import modbus, payloads
+from inverterproto.deye.commands import reply
 from inverterproto.deye.frame import Frame
 from inverterproto.deye.layouts import MODULES, layout_of
-from inverterproto.deye.messages import TYPES, Message, reply
+from inverterproto.deye.messages import TYPES, Message
 from inverterproto.layout import Layout
 from inverterproto.quantity import QUANTITIES
 from tests.vectors import FIXTURES, raw

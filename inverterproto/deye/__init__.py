@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         MODBUS_KIND,
         POWER_KIND,
     )
+    from inverterproto.deye.commands import command, reply
     from inverterproto.deye.dating import LoggerDating, Stamp
     from inverterproto.deye.frame import FRAMING, Frame, V5Framing
     from inverterproto.deye.layouts import layout_of
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
         WIFI,
         Message,
         build_payload,
-        command,
         is_request,
-        reply,
     )
 
 _HOMES = {
@@ -56,10 +55,10 @@ _HOMES = {
     "V5Framing": "frame",
     "WIFI": "messages",
     "build_payload": "messages",
-    "command": "messages",
+    "command": "commands",
     "is_request": "messages",
     "layout_of": "layouts",
-    "reply": "messages",
+    "reply": "commands",
 }
 
 __all__ = [
