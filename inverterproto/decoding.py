@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from inverterproto.families import FAMILIES, Dating, Family, Message
+from inverterproto.families import FAMILIES, Dating, Family, Message, framings
 from inverterproto.quantity import LEVELS
 from inverterproto.reading import Dated, Reading, Record, TimeSource
 from inverterproto.stream import Framed, Item, StreamDecoder, Unframed
@@ -45,6 +45,7 @@ class Decoded:
     __slots__ = (
         "_confidence",
         "_dates",
+        "_problems",
         "_waiting",
         "at",
         "family",
@@ -66,6 +67,7 @@ class Decoded:
         self.at = at
         self.origin = origin
         self._confidence = confidence
+        self._problems: tuple[str, ...] | None = None
         self.message: Message | None = None
         self.records: list[Record] = []
         if isinstance(item, Framed):
@@ -104,7 +106,10 @@ class Decoded:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with a frame, though it could be read."""
-        return () if self.message is None else self.message.find_problems(self._confidence)
+        if self._problems is None:
+            message = self.message
+            self._problems = () if message is None else message.find_problems(self._confidence)
+        return self._problems
 
     @property
     def tentative(self) -> Message | None:
@@ -259,7 +264,7 @@ class Decoder:
         if confidence not in tuple(LEVELS):
             raise ValueError(f"a confidence of {confidence!r}: it is one of A, B and C")
         chosen = FAMILIES.values() if families is None else families
-        self._stream = StreamDecoder(*(family.framing for family in chosen))
+        self._stream = StreamDecoder(*framings(chosen))
         self._dates = dates or Dates()
         self._confidence = confidence
         self._origin = origin

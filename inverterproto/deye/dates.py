@@ -36,33 +36,27 @@ class Dating:
         stamp = message.stamp
         if stamp is None:
             return [Dated(key, arrival, _source(arrival)) for key in keys]
-        logger = self._loggers.get(message.device)
+        logger = self._logger(message.device)
+        if not records:
+            dates = logger.see(None, stamp, record=False, historic=False, arrival=arrival)
+        else:
+            dates = [
+                date
+                for key, record in zip(keys, records, strict=True)
+                for date in logger.see(key, stamp, historic=record.historic, arrival=arrival)
+            ]
+        if logger is not self._loggers.get(message.device):
+            dates += logger.finish()
+        return dates
+
+    def _logger(self, device: str) -> LoggerDating:
+        """Return the dating of a logger; beyond the bound one that is forgotten at once."""
+        logger = self._loggers.get(device)
         if logger is None:
             logger = LoggerDating(now=self._now)
             if len(self._loggers) < MOST_LOGGERS:
-                self._loggers[message.device] = logger
-            else:
-                dated = self._see(logger, message, keys, records, arrival)
-                return [*dated, *logger.finish()]
-        return self._see(logger, message, keys, records, arrival)
-
-    @staticmethod
-    def _see(
-        logger: LoggerDating,
-        message: "Message",
-        keys: list[object],
-        records: list[Record],
-        arrival: float | None,
-    ) -> list[Dated]:
-        stamp = message.stamp
-        assert stamp is not None  # noqa: S101 - by the caller
-        if not records:
-            return logger.see(None, stamp, record=False, historic=False, arrival=arrival)
-        return [
-            date
-            for key, record in zip(keys, records, strict=True)
-            for date in logger.see(key, stamp, historic=record.historic, arrival=arrival)
-        ]
+                self._loggers[device] = logger
+        return logger
 
     def settle(self, now: float) -> list[Dated]:
         """Return what is dated because its waiting is over."""

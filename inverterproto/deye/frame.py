@@ -204,15 +204,11 @@ class V5Framing:
                 found=claimed,
             )
             return Fault(Reason.LENGTH, error)
-        if have < total:
-            expected = f"{total} bytes" if have >= 3 else f"at least {ENVELOPE} bytes"
-            error = IncompleteError("incomplete frame", offset=0, expected=expected, found=have)
+        error = _misfit(bytes(data[start : start + min(have, total)]))
+        if isinstance(error, IncompleteError):
             return Fault(Reason.TRUNCATED, error, have)
-        last = start + total - 1
-        if data[last] != END:
-            return Fault(Reason.END_MARKER, _bad_end(total - 1, data[last]), total)
-        expected_sum = sum8(data, start + 1, last - 1)
-        return Fault(Reason.CHECKSUM, _bad_checksum(total - 2, expected_sum, data[last - 1]), total)
+        wrong_sum = isinstance(error, ChecksumError)
+        return Fault(Reason.CHECKSUM if wrong_sum else Reason.END_MARKER, error, total)
 
     def split(self, run: bytes) -> list[tuple[int, Reason]]:
         """Tell modem text, bare Modbus RTU and TLS from junk (sources: P, H, T)."""
