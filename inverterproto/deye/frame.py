@@ -114,6 +114,14 @@ def header_fields(raw: bytes) -> dict[str, object]:
     }
 
 
+def salvage(raw: bytes) -> Frame | None:
+    """Return the frame of which `raw` is the beginning, whatever length it claims."""
+    if len(raw) < PAYLOAD_AT or raw[0] != START:
+        return None
+    _, _, control_code, first, second, serial = _unpack_header(raw)
+    return Frame(control_code, (first, second), serial, raw[PAYLOAD_AT:])
+
+
 # Slots are set past the frozen dataclass's __setattr__, which would cost as much as all the rest.
 _new = object.__new__
 _set_control_code, _set_sequence, _set_logger_serial, _set_payload = (
