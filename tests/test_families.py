@@ -167,3 +167,9 @@ def test_who_speaks_one_family_does_not_import_the_other(data: bytes, others: st
     subprocess.run(  # noqa: S603 - our own
         [sys.executable, "-c", program], check=True, cwd=root
     )
+
+
+def test_what_does_not_begin_like_a_frame_is_the_beginning_of_none() -> None:
+    assert FAMILIES["deye"].salvage(b"\xa5\x01") is None
+    assert FAMILIES["deye"].salvage(bytes(20)) is None
+    assert FAMILIES["alphaess"].salvage(b"\x01\x03" + bytes(20)) is None
