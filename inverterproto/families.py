@@ -14,7 +14,7 @@ from inverterproto.stream import Framing
 
 if TYPE_CHECKING:
     from inverterproto.layout import Row
-    from inverterproto.redact import Private
+    from inverterproto.private import Private
 
 
 class Message(Protocol):
@@ -92,13 +92,17 @@ class Family:
         title: for people.
         port: the cloud's default TCP port.
         start: the byte with which every frame begins.
+        textual: whether its payloads are text (JSON, CSV) rather than binary.
     """
 
-    def __init__(self, name: str, title: str, port: int, start: int) -> None:
+    def __init__(
+        self, name: str, title: str, port: int, start: int, *, textual: bool = False
+    ) -> None:
         self.name = name
         self.title = title
         self.port = port
         self.start = start
+        self.textual = textual
 
     def __repr__(self) -> str:
         return f"Family({self.name})"
@@ -116,6 +120,10 @@ class Family:
         """Return the envelope of a frame's bytes by field names."""
         header: dict[str, Any] = self._module("frame").header_fields(raw)
         return header
+
+    def salvage(self, raw: bytes) -> Any:  # noqa: ANN401 - the family's own Frame, or None
+        """Return the frame of which `raw` is the beginning, whatever length it claims."""
+        return self._module("frame").salvage(raw)
 
     def message(self, frame: Any) -> Message:  # noqa: ANN401 - the family's own Frame
         """Return what a frame says."""
@@ -145,7 +153,7 @@ class Family:
 
 
 DEYE = Family("deye", "Deye / Solarman V5", 10000, 0xA5)
-ALPHAESS = Family("alphaess", "AlphaESS", 7777, 0x01)
+ALPHAESS = Family("alphaess", "AlphaESS", 7777, 0x01, textual=True)
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (DEYE, ALPHAESS)}
 """Every family by name."""

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from inverterproto.errors import FieldError
 from inverterproto.octets import Octets, Value
+from inverterproto.private import Private
 from inverterproto.quantity import QUANTITIES, template_of
-from inverterproto.redact import Private
 
 
 @cache

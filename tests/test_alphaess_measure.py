@@ -19,8 +19,8 @@ from inverterproto.alphaess.fields import (
 from inverterproto.alphaess.frame import Frame
 from inverterproto.alphaess.measure import measure
 from inverterproto.alphaess.messages import Message
+from inverterproto.private import Private
 from inverterproto.quantity import QUANTITIES, lookup, template_of
-from inverterproto.redact import Private
 from tests.vectors import fixtures
 
 RAW = fixtures("alphaess")
@@ -75,7 +75,8 @@ def test_only_numbers_measure_but_for_the_states() -> None:
 def test_all_that_the_sources_call_private_is_marked() -> None:
     told = "SN License UserName Password Address ZipCode PhoneNumber Country InvSN WifiSN SCBSN"
     serials = {f"BatterySN{n}" for n in range(1, 19)}
-    assert {*told.split(), "BakBoxSN", "mac", "ICCID", *serials} == PRIVATE.keys()
+    own = {"mac", "ICCID", "Description"}
+    assert {*told.split(), "BakBoxSN", *own, *serials} == PRIVATE.keys()
     assert PRIVATE["Password"] is Private.PASSWORD
     assert PRIVATE["UserName"] is Private.SERIAL
 

@@ -24,8 +24,8 @@ from inverterproto.alphaess.messages import TYPES, Message, build, build_payload
 from inverterproto.alphaess.typed import Status, decode
 from inverterproto.errors import FieldError, ProtocolError
 from inverterproto.layout import Row
+from inverterproto.private import Private
 from inverterproto.reading import TimeSource
-from inverterproto.redact import Private
 from tests.vectors import fixtures
 
 RAW = fixtures("alphaess")

@@ -176,12 +176,12 @@ class TestCaptures:
     def test_a_line_tells_when_where_and_who(self) -> None:
         line = {"at": ARRIVAL, "connection": "7", "from": "device", "data": HEARTBEAT.hex()}
         assert list(read(source(capture(line)))) == [
-            Chunk("dump", HEARTBEAT, ARRIVAL, "7", "device")
+            Chunk("dump", HEARTBEAT, ARRIVAL, "7", "device", "capture")
         ]
 
     def test_only_the_data_is_needed(self) -> None:
         (chunk,) = read(source(capture({"data": "a5 01"})))
-        assert chunk == Chunk("dump", b"\xa5\x01")
+        assert chunk == Chunk("dump", b"\xa5\x01", form="capture")
         assert chunk.place(name_source=False) == ""
 
     @pytest.mark.parametrize("value", [7, {}, [], "", False, {"a": [1]}])
@@ -192,7 +192,9 @@ class TestCaptures:
 
     def test_a_capture_in_plain_utf8_is_one(self) -> None:
         line = '{"connection":"Küche","data":"a5"}'.encode()
-        assert list(read(source(line))) == [Chunk("dump", b"\xa5", connection="Küche")]
+        assert list(read(source(line))) == [
+            Chunk("dump", b"\xa5", connection="Küche", form="capture")
+        ]
 
     def test_empty_lines_are_passed_over_and_counted(self) -> None:
         good = capture({"data": "a5"})

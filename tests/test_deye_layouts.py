@@ -13,8 +13,8 @@ from inverterproto.deye.layouts.head import DATA_HEAD, HEAD_ONLY
 from inverterproto.deye.layouts.tsun_micro import Version
 from inverterproto.errors import FieldError
 from inverterproto.layout import Field, Layout, Octets
+from inverterproto.private import Private
 from inverterproto.quantity import QUANTITIES, lookup, template_of
-from inverterproto.redact import Private
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "deye"
 FILES = sorted(FIXTURES.rglob("*.json"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inverterproto.alphaess.frame import Frame as AlphaFrame
 from inverterproto.families import ALPHAESS, DEYE, FAMILIES, HEAD, Family, framings, recognise
-from inverterproto.redact import Private
+from inverterproto.private import Private
 from inverterproto.stream import Framed, StreamDecoder
 from tests.vectors import (
     AT_TEXT,
@@ -184,3 +184,9 @@ def test_a_family_says_its_messages_and_what_is_private(family: Family) -> None:
         },
     }
     assert expected[family.name].items() <= family.private_fields.items()
+
+
+def test_what_does_not_begin_like_a_frame_is_the_beginning_of_none() -> None:
+    assert FAMILIES["deye"].salvage(b"\xa5\x01") is None
+    assert FAMILIES["deye"].salvage(bytes(20)) is None
+    assert FAMILIES["alphaess"].salvage(b"\x01\x03" + bytes(20)) is None

@@ -8,7 +8,7 @@ else to standard error.
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import time
 from typing import Protocol, TextIO
 
@@ -16,7 +16,15 @@ import click
 
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES
-from inverterproto_cli.sources import STOP, Chunk, Source, SourceError, find_sources, read
+from inverterproto_cli.sources import (
+    STOP,
+    Chunk,
+    Complain,
+    Source,
+    SourceError,
+    find_sources,
+    read,
+)
 
 MOST_STREAMS = 4096
 """Streams of a capture that are followed at once; beyond that the one longest silent is ended."""
@@ -270,6 +278,24 @@ def _check_offset(
     envvar="INVERTERPROTO_QUIET",
     help="No complaints and no summary.",
 )
+@click.option(
+    "--redact",
+    is_flag=True,
+    envvar="INVERTERPROTO_REDACT",
+    help="Hide what is private, as `inverterproto sanitize` does.",
+)
+@click.option(
+    "--keep-unknown",
+    is_flag=True,
+    envvar="INVERTERPROTO_KEEP_UNKNOWN",
+    help="With --redact: leave text of unknown meaning as it is.",
+)
+@click.option(
+    "--key-file",
+    metavar="FILE",
+    envvar="INVERTERPROTO_KEY_FILE",
+    help="With --redact: make the stand-ins by this key.  [default: a random key]",
+)
 def command(
     inputs: tuple[str, ...],
     form: str | None,
@@ -278,6 +304,9 @@ def command(
     confidence: str,
     clock_offset: float | None,
     strict: bool,  # noqa: FBT001
+    redact: bool,  # noqa: FBT001
+    keep_unknown: bool,  # noqa: FBT001
+    key_file: str | None,
     quiet: bool,  # noqa: FBT001
 ) -> None:
     """Show what bytes of an inverter, logger or battery say.
@@ -301,12 +330,58 @@ def command(
     writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
     in_tree = form is None and sys.stdout.isatty() and sys.stderr.isatty()
     summary = Summary(quiet=quiet, name_sources=name_sources, in_tree=in_tree)
+    reading = Reader()
     streams = _Streams(family, clock_offset, confidence.upper())
     with STOP:
-        failed = _run(sources, streams, writer, summary)
+        if redact:
+            reading = _redacted(sources, family, key_file, keep_unknown=keep_unknown)
+        failed = _run(sources, streams, writer, summary, reading)
     summary.close()
+    if not quiet:
+        reading.say()
     if failed or not summary.frames or (strict and (summary.problems or summary.runs)):
         sys.exit(1)
+
+
+class Reader:
+    """How the chunks of sources are read: as they are."""
+
+    def chunks(
+        self, source: Source, advance: Callable[[int], object], complain: Complain
+    ) -> Iterator[Chunk]:
+        """Yield the chunks of a source."""
+        return read(source, advance, complain)
+
+    def say(self) -> None:
+        """Say what was done to them."""
+
+
+def _redacted(
+    sources: list[Source], family: str | None, key_file: str | None, *, keep_unknown: bool
+) -> Reader:
+    """Return the way to read sources redacted; what can be read twice is read once for that."""
+    from inverterproto.redact import Redactor
+    from inverterproto_cli.redacting import Redacting, key_from, say
+
+    redactor = Redactor(key_from(key_file), keep_unknown=keep_unknown)
+    redacting = Redacting(redactor, family)
+    for source in sources:
+        if source.size is not None:
+            with suppress(SourceError):  # it is complained of when it is shown
+                redacting.learn(source)
+
+    class Redacted(Reader):
+        def chunks(
+            self, source: Source, advance: Callable[[int], object], complain: Complain
+        ) -> Iterator[Chunk]:
+            name = f"input {sources.index(source) + 1}"  # a path may tell a name, too
+            for chunk in redacting.chunks(source, advance, complain):
+                yield chunk._replace(source=name)
+
+        def say(self) -> None:
+            say(redactor)
+
+    return Redacted()
 
 
 def _message(error: SourceError) -> str:
@@ -316,7 +391,9 @@ def _message(error: SourceError) -> str:
     return printable(str(error))
 
 
-def _run(sources: list[Source], streams: _Streams, writer: Writer, summary: Summary) -> bool:
+def _run(
+    sources: list[Source], streams: _Streams, writer: Writer, summary: Summary, reading: Reader
+) -> bool:
     """Decode all sources; return whether one of them could not be read."""
 
     def put(items: Iterator[Decoded]) -> None:
@@ -330,7 +407,7 @@ def _run(sources: list[Source], streams: _Streams, writer: Writer, summary: Summ
             if STOP.wanted:
                 break
             try:
-                for chunk in read(source, advance, summary.complain):
+                for chunk in reading.chunks(source, advance, summary.complain):
                     put(streams.feed(chunk))
                     if source.size is None:
                         sys.stdout.flush()  # whoever reads a live stream wants to see it live

@@ -6,6 +6,7 @@ whole, so that the size of a file does not matter.
 """
 
 import codecs
+import itertools
 import os
 import re
 import stat
@@ -23,6 +24,9 @@ _LONGEST_LINE = 1 << 24
 _LATEST_ARRIVAL = 1e11
 """In the year 5138: a greater one counts milliseconds, or nothing."""
 
+
+HEX, BINARY, CAPTURE = "hex", "binary", "capture"
+"""The forms of a source."""
 
 Complain = Callable[[str], object]
 
@@ -77,6 +81,7 @@ class Chunk(NamedTuple):
         at: their arrival in unix seconds, where a capture tells it.
         connection: the connection, where a capture tells it.
         sender: `"device"` or `"cloud"`, where a capture tells it.
+        form: how the source spells its bytes: `HEX`, `BINARY` or `CAPTURE`.
     """
 
     source: str
@@ -84,6 +89,7 @@ class Chunk(NamedTuple):
     at: float | None = None
     connection: str | None = None
     sender: str | None = None
+    form: str = HEX
 
     @property
     def stream(self) -> tuple[str, str | None, str | None]:
@@ -198,9 +204,8 @@ def _read_form(name: str, chunks: Iterator[bytes], complain: Complain) -> Iterat
     if _CAPTURE.search(text[:4096]):
         yield from _read_capture(name, text, chunks, complain)
     elif not _TEXT.issuperset(text[:4096]):
-        yield Chunk(name, first)
-        for chunk in chunks:
-            yield Chunk(name, chunk)
+        for chunk in itertools.chain([first], chunks):
+            yield Chunk(name, chunk, form=BINARY)
     else:
         yield from _read_hex(name, text, chunks, complain)
 
@@ -260,6 +265,7 @@ def _capture_chunk(name: str, number: int, line: bytes) -> Chunk:
         _arrival(where, entry.get("at")),
         None if connection is None else str(connection),
         None if sender is None else str(sender),
+        CAPTURE,
     )
 
 

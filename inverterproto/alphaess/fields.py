@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from inverterproto.private import Private
 from inverterproto.quantity import QUANTITIES, Number, template_of
-from inverterproto.redact import Private
 
 STATUS = "status"
 RECORD = "record"
@@ -269,7 +269,7 @@ def _conversation() -> Iterator[Field]:
     yield Field("Status", ("command_reply", *_CLOUD), _TEXT, meaning="also in every reply")
     yield Field("MsgType", (EVENT_LOG,), _TEXT, meaning="EventLog, System or Socket")
     yield Field("MsgContent", (EVENT_LOG,), _TEXT)
-    yield Field("Description", (EVENT_LOG,), _TEXT)
+    yield Field("Description", (EVENT_LOG,), _TEXT, private=Private.TEXT)
     for name, private, meaning in (
         ("events", None, "time and code of each event"),
         ("restart_reason", None, "the numbers behind `reason:`"),

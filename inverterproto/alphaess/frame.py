@@ -140,6 +140,13 @@ def header_fields(raw: bytes) -> dict[str, object]:
     }
 
 
+def salvage(raw: bytes) -> Frame | None:
+    """Return the frame of which `raw` is the beginning, whatever length it claims."""
+    if len(raw) < HEADER_SIZE or raw[0] != VERSION or not REQUEST <= raw[1] <= REPLY:
+        return None
+    return Frame(VERSION, raw[1], raw[2], raw[HEADER_SIZE:])
+
+
 def _too_short(size: int) -> IncompleteError:
     return IncompleteError(
         "incomplete frame", offset=0, expected=f"at least {ENVELOPE} bytes", found=size

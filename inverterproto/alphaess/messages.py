@@ -31,8 +31,8 @@ from inverterproto.alphaess.measure import Measured, measure
 from inverterproto.alphaess.payloads import Content, Form
 from inverterproto.alphaess.table import COLUMNS, ROWS, row_fields
 from inverterproto.errors import FieldError
+from inverterproto.private import Private
 from inverterproto.reading import Dated, Reading, Record, TimeSource
-from inverterproto.redact import Private
 
 if TYPE_CHECKING:
     from inverterproto.layout import Row

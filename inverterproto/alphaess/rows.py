@@ -18,6 +18,7 @@ from inverterproto.alphaess.payloads import RAW, TEXT, Content, Form
 from inverterproto.alphaess.table import COLUMNS, ROWS, Line, Table, scan_table
 from inverterproto.alphaess.text import Pair, scan
 from inverterproto.layout import Field, Layout, Raw, Row
+from inverterproto.private import Private
 
 HEADER = Layout(
     "header",
@@ -59,7 +60,7 @@ def rows(raw: bytes, content: Content) -> Iterator[Row]:
     payload = raw[HEADER_SIZE:-2]
     if content.form is Form.JSON:
         for pair in scan(payload).pairs:
-            yield from _pair_rows(payload, pair, content.fields[pair.name])
+            yield from _pair_rows(payload, pair, content)
     elif content.form is Form.TABLE:
         yield from _table_rows(payload, scan_table(payload), content.fields)
     elif payload:
@@ -87,10 +88,14 @@ def _row(payload: bytes, name: str, start: int, end: int, value: Any) -> Row:  #
     return Row(HEADER_SIZE + start, payload[start:end], field, value)
 
 
-def _pair_rows(payload: bytes, pair: Pair, value: Any) -> Iterator[Row]:  # noqa: ANN401 - any JSON value
+def _pair_rows(payload: bytes, pair: Pair, content: Content) -> Iterator[Row]:
     quoted = payload[pair.value_start] == ord('"')
     start, end = pair.value_start + quoted, pair.end - quoted
-    yield _row(payload, pair.name, start, end, value)
+    row = _row(payload, pair.name, start, end, content.fields[pair.name])
+    if pair.key == "MsgContent" and (content.problems or not content.derived):
+        # A text that we do not understand may say anything.
+        row = row._replace(field=row.field._replace(private=Private.TEXT))
+    yield row
     if pair.key == "MsgContent":
         place = find_mac(payload[start:end].decode("latin-1"))
         if place is not None:

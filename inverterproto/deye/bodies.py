@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from inverterproto.deye import payloads
 from inverterproto.errors import FieldError, ProtocolError
-from inverterproto.octets import as_bytes
+from inverterproto.field import Field
+from inverterproto.octets import Raw, as_bytes
+from inverterproto.private import Private
 
 COMMAND, COMMAND_REPLY, INTERIM_REPLY = 0x45, 0x15, 0x05
 """The message types that have a body."""
@@ -27,11 +29,13 @@ class Body(NamedTuple):
         key: its name in `fields`.
         parse: bytes → value, and lines about what is odd; raises ProtocolError for a misfit.
         build: value → bytes.
+        private: the kind of secret that may stand in it, if any.
     """
 
     key: str
     parse: Callable[[bytes], tuple[Any, tuple[str, ...]]]
     build: Callable[[Any], bytes]
+    private: Private | None = None
 
 
 def _parse_text(body: bytes) -> tuple[str, tuple[str, ...]]:
@@ -93,7 +97,7 @@ def _build_modbus(name: str) -> Callable[[Any], bytes]:
     return build
 
 
-_TEXT = Body("at", _parse_text, _build_text)
+_TEXT = Body("at", _parse_text, _build_text, Private.TEXT)  # names and keys of networks, too
 _MODBUS_REQUEST = Body(
     "modbus", _parse_modbus("parse_request"), _build_modbus("request_from_fields")
 )
@@ -113,3 +117,9 @@ BODIES: dict[int, dict[int, Body]] = {
     INTERIM_REPLY: {MODBUS_KIND: _MODBUS_REPLY, AT_KIND: _TEXT, AT_INTERIM_KIND: _TEXT},
 }
 """Message type → frame type → what its body is. What is not here stays bytes."""
+
+
+def body_field(name: str, offset: int, size: int) -> Field:
+    """Return the field that a body, by its name in `fields`, is for people."""
+    private = _TEXT.private if name == _TEXT.key else None
+    return Field(offset, name, Raw(size), private=private, meaning="body of the command")

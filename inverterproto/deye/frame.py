@@ -132,6 +132,14 @@ def header_fields(raw: bytes) -> dict[str, object]:
     }
 
 
+def salvage(raw: bytes) -> Frame | None:
+    """Return the frame of which `raw` is the beginning, whatever length it claims."""
+    if len(raw) < PAYLOAD_AT or raw[0] != START:
+        return None
+    _, _, control_code, first, second, serial = _unpack_header(raw)
+    return Frame(control_code, (first, second), serial, raw[PAYLOAD_AT:])
+
+
 def _misfit(data: bytes) -> ProtocolError:
     """Return the error for bytes that are not one valid frame."""
     size = len(data)

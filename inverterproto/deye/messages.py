@@ -17,16 +17,16 @@ goes the other way: `build_payload` from fields, `reply` and the command functio
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from inverterproto.deye import payloads
+from inverterproto.deye import bodies, payloads
 from inverterproto.deye.bodies import BODIES, COMMAND, COMMAND_REPLY, INTERIM_REPLY, Body
 from inverterproto.deye.dating import LoggerDating, Stamp
 from inverterproto.deye.frame import PAYLOAD_AT, Frame
 from inverterproto.deye.layouts import MODULES, layout_of
 from inverterproto.deye.layouts.head import HEAD_ONLY
 from inverterproto.errors import FieldError, ProtocolError
-from inverterproto.layout import Field, Layout, Raw, Row
+from inverterproto.layout import Layout, Row
+from inverterproto.private import Private
 from inverterproto.reading import Dated, Reading, Record
-from inverterproto.redact import Private
 
 if TYPE_CHECKING:
     from inverterproto.deye.measure import Measured
@@ -225,7 +225,7 @@ class Message:
         else:
             yield from self.layout.rows(content[:start], PAYLOAD_AT)
             name, value = list(self.fields.items())[-1]
-            body = Field(start, name, Raw(len(content) - start), meaning="body of the command")
+            body = bodies.body_field(name, start, len(content) - start)
             yield Row(PAYLOAD_AT + start, content[start:], body, value)
         yield from payloads.TRAILER.rows(raw[-2:], len(raw) - 2)
 

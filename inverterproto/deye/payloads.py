@@ -8,7 +8,7 @@ from construct import Int8ul, Int16ub, Int16ul, Int32ul
 
 from inverterproto.deye.layouts.head import FRAME_TYPE, times
 from inverterproto.layout import Field, Layout, Mac, Raw, Text, measured
-from inverterproto.redact import Private
+from inverterproto.private import Private
 
 HEADER = Layout(
     "header",

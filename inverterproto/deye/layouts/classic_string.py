@@ -12,7 +12,7 @@ from construct import Int8ul, Int16sl, Int16ul, Int32ul
 
 from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.layout import Clock, Field, Layout, Text, measured
-from inverterproto.redact import Private
+from inverterproto.private import Private
 
 # What the words of a declaration rest on: real bytes; one source.
 _SOLIS: dict[str, Any] = {"source": "I"}

@@ -12,7 +12,7 @@ from construct import Int16sb, Int32sb
 
 from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.layout import Field, Layout, Text, measured
-from inverterproto.redact import Private
+from inverterproto.private import Private
 
 _HYBRID: dict[str, Any] = {"source": "H", "confidence": "B"}
 _UNSURE: dict[str, Any] = {"source": "H", "confidence": "C"}

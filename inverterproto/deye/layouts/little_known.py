@@ -2,7 +2,7 @@
 
 from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.layout import Field, Layout, Text
-from inverterproto.redact import Private
+from inverterproto.private import Private
 
 LAYOUTS = {
     # Not even where its serial stands is known.

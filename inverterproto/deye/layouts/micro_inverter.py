@@ -8,7 +8,7 @@ from construct import Int8ul, Int16sl, Int16ub, Int16ul, Int32ub, Int32ul
 
 from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.layout import Clock, Field, Layout, Text, measured
-from inverterproto.redact import Private
+from inverterproto.private import Private
 
 _PV = (1, 2, 3, 4)
 

@@ -11,7 +11,7 @@ from construct import Int16sb, Int16ub, Int32ub
 
 from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.layout import Field, Layout, Text, measured
-from inverterproto.redact import Private
+from inverterproto.private import Private
 
 _SOFAR: dict[str, Any] = {"source": "N", "confidence": "B"}
 _POWER: dict[str, Any] = {

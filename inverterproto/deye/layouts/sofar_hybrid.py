@@ -10,7 +10,7 @@ from construct import Int16sl, Int16ul, Int32ul
 
 from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.layout import Clock, Field, Layout, Text, measured
-from inverterproto.redact import Private
+from inverterproto.private import Private
 
 _SOFAR: dict[str, Any] = {"source": "N", "confidence": "B"}
 # N does not say which direction is positive, so what bears this is no quantity.

@@ -9,7 +9,7 @@ from construct import Int16sb, Int16ub, Int32ub
 
 from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.layout import Field, Layout, Text, measured
-from inverterproto.redact import Private
+from inverterproto.private import Private
 
 _PV_STATUS = {0: "standby", 1: "working"}
 _CELLS = range(1, 17)

@@ -9,7 +9,7 @@ from construct import Int16ub, Int32ub
 
 from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.layout import Field, Layout, Octets, Text, measured
-from inverterproto.redact import Private
+from inverterproto.private import Private
 
 
 def _decode_version(raw: bytes) -> str:

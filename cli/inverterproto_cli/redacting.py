@@ -1,0 +1,155 @@
+"""Sources redacted on their way: the same chunks, fit to be shown.
+
+What can be read twice (files, hex on the command line) is read for its secrets first, so that each
+is found also where it stands before it is declared. Of standard input a command shows what comes
+as it comes: there a secret is looked for from where it was first seen.
+
+A chunk may end inside a frame; it is given once the frame is whole, with its old borders, as every
+byte stays in its place. `Redacting.limit` bounds what waits for that.
+"""
+
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from inverterproto.families import FAMILIES, framings
+from inverterproto.redact import Redactor
+from inverterproto.stream import Item, StreamDecoder
+from inverterproto_cli.sources import Chunk, Complain, Source, SourceError, read
+
+SHORTEST_KEY = 16
+MOST_STREAMS = 4096
+_HELD = 16 << 20
+
+Stream = tuple[str, str | None, str | None]
+
+
+def key_from(path: str | None) -> bytes:
+    """Return the key in a file, or a random one."""
+    if path is None:
+        return os.urandom(32)
+    try:
+        key = Path(path).read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"key {path}: {error.strerror}") from error
+    if len(key) < SHORTEST_KEY:
+        raise click.UsageError(f"key {path}: less than {SHORTEST_KEY} bytes")
+    return key
+
+
+class Redacting:
+    """Redacts chunks of several streams.
+
+    Args:
+        redactor: what redacts them.
+        family: the only family to look for, or None for all.
+    """
+
+    def __init__(self, redactor: Redactor, family: str | None = None) -> None:
+        self.redactor = redactor
+        self.frames = 0
+        self.limit = _HELD
+        self._families = FAMILIES.values() if family is None else [FAMILIES[family]]
+        self._decoders: OrderedDict[Stream, StreamDecoder] = OrderedDict()
+        self._ready: dict[Stream, bytearray] = {}
+        self._waiting: deque[Chunk] = deque()
+        self._held = 0
+        self._labels: dict[str, str] = {}
+
+    def learn(self, source: Source, progress: Callable[[int], object] = lambda _read: None) -> None:
+        """Read a source for its secrets alone."""
+        try:
+            for chunk in read(source, progress):
+                for _, items in self._decode(chunk):
+                    self._learn(items)
+        finally:
+            for decoder in self._decoders.values():
+                self._learn(decoder.flush())
+            self._decoders.clear()
+
+    def _learn(self, items: list[Item]) -> None:
+        for item in items:
+            self.redactor.learn(item)
+
+    def chunks(
+        self, source: Source, progress: Callable[[int], object], complain: Complain
+    ) -> Iterator[Chunk]:
+        """Yield the chunks of a source, redacted."""
+        fault: SourceError | None = None
+        try:
+            for chunk in read(source, progress, complain):
+                self._waiting.append(chunk)
+                self._held += len(chunk.data)
+                for stream, items in self._decode(chunk):
+                    self._redact(stream, items)
+                while self._held > self.limit:
+                    self._flush(self._waiting[0].stream)
+                    yield from self._give()
+                yield from self._give()
+        except SourceError as error:
+            fault = error  # what came until then is given first
+        for stream in list(self._decoders):
+            self._flush(stream)
+        yield from self._give()
+        if fault is not None:
+            raise fault
+
+    def _decode(self, chunk: Chunk) -> Iterator[tuple[Stream, list[Item]]]:
+        stream = chunk.stream
+        decoder = self._decoders.get(stream)
+        if decoder is None:
+            decoder = self._decoders[stream] = StreamDecoder(*framings(self._families))
+            if len(self._decoders) > MOST_STREAMS:
+                oldest, ended = self._decoders.popitem(last=False)
+                yield oldest, ended.flush()
+        self._decoders.move_to_end(stream)
+        yield stream, decoder.feed(chunk.data)
+
+    def _flush(self, stream: Stream) -> None:
+        decoder = self._decoders.pop(stream, None)
+        if decoder is not None:
+            self._redact(stream, decoder.flush())
+
+    def _redact(self, stream: Stream, items: list[Item]) -> None:
+        ready = self._ready.setdefault(stream, bytearray())
+        for item in items:
+            ready += self.redactor.redact(item)
+            self.frames += getattr(item, "frame", None) is not None
+
+    def _give(self) -> Iterator[Chunk]:
+        while self._waiting:
+            chunk = self._waiting[0]
+            size, ready = len(chunk.data), self._ready.get(chunk.stream, bytearray())
+            if len(ready) < size:
+                return
+            self._waiting.popleft()
+            self._held -= size
+            data = bytes(ready[:size])
+            del ready[:size]
+            if not ready:
+                self._ready.pop(chunk.stream, None)
+            sender = chunk.sender if chunk.sender in ("device", "cloud") else None
+            yield chunk._replace(data=data, connection=self._label(chunk), sender=sender)
+
+    def _label(self, chunk: Chunk) -> str | None:
+        name = chunk.connection
+        if name is None:
+            return None
+        label = self._labels.get(name)
+        if label is None:
+            label = self.redactor.label(name)
+            if len(self._labels) < MOST_STREAMS:
+                self._labels[name] = label
+        return label
+
+
+def say(redactor: Redactor) -> None:
+    """Say on standard error what was replaced, and what could not be judged."""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(redactor.replaced.items()))
+    click.echo(f"replaced or blanked: {kinds or 'nothing'}", err=True)
+    for what, count in sorted(redactor.unjudged.items()):
+        if count:
+            click.echo(f"not judged: {count:,} {what}", err=True)

@@ -1,0 +1,71 @@
+"""Values in JSON and CSV: taken to their tokens, blanked, respelled; never longer or shorter."""
+
+import re
+from collections.abc import Callable
+
+from inverterproto.standin import blank
+
+SHORT_NUMBER = 5
+"""Digits of numbers under keys that nobody knows: longer ones may be serials or phones."""
+SHORT_TEXT = 3
+"""Characters of text that say nothing."""
+
+_UNIT = re.compile(rb'\\u[0-9a-fA-F]{4}|\\["\\/bfnrt]|.', re.DOTALL)
+_ESCAPES = dict(zip(b'"\\/bfnrt', b'"\\/\b\f\n\r\t', strict=True))
+TOKEN = re.compile(
+    rb'"((?:[^"\\]|\\.)*+)"|(-?[0-9][0-9.eE+-]*+)|(true|false|null|NaN|-?Infinity)|[\[\]{}:,\s]'
+    rb"|([^\"\[\]{}:,\s]++|\")",
+    re.DOTALL,
+)
+
+
+def blank_value(raw: bytes, *, quoted: bool) -> bytes:
+    """Return the value of a key that nobody knows, blanked; small numbers stay."""
+    digits = sum(0x30 <= byte <= 0x39 for byte in raw)
+    if re.fullmatch(rb"-?[0-9]+(?:\.[0-9]+)?", raw):
+        return raw if digits <= SHORT_NUMBER else _ones(raw)
+    if quoted:
+        return raw if len(raw) <= SHORT_TEXT else blank(raw)
+    return b"".join(map(_blank_token, TOKEN.finditer(raw)))
+
+
+def _blank_token(token: "re.Match[bytes]") -> bytes:
+    if token[1] is not None:
+        return b'"' + blank(token[1]) + b'"'
+    if token[2] is not None:
+        return token[2] if len(token[2]) <= SHORT_NUMBER else _ones(token[2])
+    return token[0] if token[4] is None or len(token[4]) <= SHORT_TEXT else blank(token[4])
+
+
+def _ones(number: bytes) -> bytes:
+    return re.sub(rb"[0-9]", b"1", number)
+
+
+def unescaped(raw: bytes) -> bytes:
+    """Return what a JSON string says, one byte for each of its characters or escapes."""
+    return bytes(map(_character, _UNIT.findall(raw)))
+
+
+def _character(unit: bytes) -> int:
+    if len(unit) == 6:
+        return min(int.from_bytes(bytes.fromhex(unit[2:].decode()), "big"), 0xFF)
+    return _ESCAPES[unit[1]] if len(unit) == 2 else unit[0]
+
+
+def respelled(raw: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return a JSON string changed, each character in the spelling that it had.
+
+    `change` keeps the number of bytes.
+    """
+    units = _UNIT.findall(raw)
+    old = bytes(map(_character, units))
+    new: bytes = change(old)
+    spelled = []
+    for unit, before, after in zip(units, old, new, strict=True):
+        if before == after:
+            spelled.append(unit)
+        elif len(unit) == 6:
+            spelled.append(b"\\u%04x" % after)
+        else:
+            spelled.append(bytes((after,)) * len(unit))
+    return b"".join(spelled)
