@@ -13,7 +13,7 @@ is not dated yet is held back, and with it all that follows, until it is dated o
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from inverterproto.families import FAMILIES, Dating, Family, Message
@@ -241,6 +241,12 @@ class Decoder:
     def feed(self, chunk: bytes, at: float | None = None) -> Iterator[Decoded]:
         """Take a chunk (arrived at unix seconds `at`), yield what is ready."""
         yield from self._decode(self._stream.feed(chunk), at)
+
+    def feed_masked(
+        self, raw: bytes, masked: Sequence[int], at: float | None = None
+    ) -> Iterator[Decoded]:
+        """Take a would-be frame of which the bytes at some offsets are not known."""
+        yield from self._decode(self._stream.pass_over(raw, masked), at)
 
     def flush(self, at: float | None = None) -> Iterator[Decoded]:
         """Give up waiting for more bytes; yield what is ready. Times may still be waited for."""

@@ -883,3 +883,37 @@ def test_memory_does_not_grow_with_the_input(form: str, piece: bytes, tmp_path: 
     small, large = figures
     rows = 8 * 1024 if form == "--csv" else 0  # so many wait in memory before they go to a file
     assert large < 1.1 * small + rows
+
+
+class TestTexts:
+    def test_masked_bytes_are_told_and_the_frame_is_tentative(self) -> None:
+        text = f"{HEARTBEAT.hex()} and {HEARTBEAT[:7].hex()}********{HEARTBEAT[11:].hex()} {{"
+        first, shown = json_of("-", stdin=text)
+        assert (first["type"], first["offset"], shown["offset"]) == ("frame", 0, 14)
+        assert shown["reason"] == "masked: of 14 bytes not told: 7 to 10"
+        assert shown["tentative"]["name"] == "heartbeat"
+        assert "some bytes are masked" in decode("-", stdin=text).out
+
+    def test_masked_bytes_apart_are_told_apart(self) -> None:
+        text = f"x: {HEARTBEAT[:5].hex()}**{HEARTBEAT[6:8].hex()}****{HEARTBEAT[10:].hex()}"
+        (shown,) = json_of("-", stdin=text)
+        assert shown["reason"] == "masked: of 14 bytes not told: 5, 8 to 9"
+
+    def test_how_a_text_was_read_is_told_where_that_is_asked_for(self) -> None:
+        text = f"one\nSENT: {HEARTBEAT.hex()}\n"
+        assert "-: left out line 1: nothing in it decodes\n" in decode("-v", "-", stdin=text).err
+        assert "left out" not in decode("-", stdin=text).err
+
+    def test_any_text_on_the_command_line_that_holds_a_frame_is_taken(self) -> None:
+        (shown,) = json_of(repr(HEARTBEAT))
+        assert shown["raw"] == HEARTBEAT.hex()
+
+    def test_utf16_with_or_without_its_mark_is_read(self) -> None:
+        for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+            (shown,) = json_of("-", stdin=f"SENT: {HEARTBEAT.hex()}\r\n".encode(encoding))
+            assert shown["raw"] == HEARTBEAT.hex()
+
+    def test_what_decode_wrote_it_reads_again(self) -> None:
+        data = HEARTBEAT + b"\r\n" + KEEP_ALIVE
+        written = decode("--json", "-", stdin=data).out
+        assert decode("--json", "-", stdin=written).out == written

@@ -99,9 +99,10 @@ class TestForms:
         assert [chunk.data for chunk in chunks] == [REALTIME[:9], REALTIME[9:], b"text behind"]
 
     def test_hex_from_a_pipe_is_read_as_it_comes(self) -> None:
-        chunks = trickle(b"a5 ", b"0", b"1\n", b"0x00")
-        assert chunks[0].data == b"\xa5"
-        assert b"".join(chunk.data for chunk in chunks) == b"\xa5\x01\0"
+        first = HEARTBEAT.hex(" ").encode() + b"\n"
+        chunks = trickle(first[:9], first[9:], b"a5 ", b"0", b"1\n", b"0x00")
+        assert [chunk.data for chunk in chunks[:2]] == [HEARTBEAT, b"\xa5"]
+        assert b"".join(chunk.data for chunk in chunks) == HEARTBEAT + b"\xa5\x01\0"
 
     def test_a_capture_from_a_pipe_is_read_line_by_line(self) -> None:
         line = capture({"data": "a501"})

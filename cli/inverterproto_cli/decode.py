@@ -14,7 +14,7 @@ from typing import Protocol, TextIO
 import click
 
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
-from inverterproto.families import FAMILIES
+from inverterproto.families import FAMILIES, framings
 from inverterproto_cli.sources import Chunk, Source, SourceError, find_sources, read
 
 MOST_STREAMS = 4096
@@ -64,8 +64,11 @@ class JsonWriter:
 class Summary:
     """Counts what was decoded, and complains of what could not be."""
 
-    def __init__(self, *, quiet: bool, name_sources: bool, in_tree: bool) -> None:
+    def __init__(
+        self, *, quiet: bool, name_sources: bool, in_tree: bool, verbose: bool = False
+    ) -> None:
         self.quiet = quiet
+        self.verbose = verbose
         self.name_sources = name_sources
         self.in_tree = in_tree  # the reader sees what is unframed there, and need not be told twice
         self.names: Counter[str] = Counter()
@@ -89,6 +92,13 @@ class Summary:
         """Say what could not be read, though the rest could."""
         self.problems += 1
         self._say(complaint)
+
+    def note(self, note: str) -> None:
+        """Say how a text was read, where that is asked for."""
+        from inverterproto_cli.show import printable
+
+        if self.verbose:
+            click.echo(printable(note), err=True)
 
     def _say(self, complaint: str) -> None:
         from inverterproto_cli.show import printable
@@ -137,7 +147,7 @@ class _Streams:
     """A decoder for each stream, all on one `Dates`."""
 
     def __init__(self, family: str | None, clock_offset: float | None, confidence: str) -> None:
-        self.families = None if family is None else [FAMILIES[family]]
+        self.families = list(FAMILIES.values()) if family is None else [FAMILIES[family]]
         self.dates = Dates(clock_offset)
         self.confidence = confidence
         self._decoders: OrderedDict[tuple[str, str | None, str | None], Decoder] = OrderedDict()
@@ -146,7 +156,7 @@ class _Streams:
         """Decode a chunk."""
         decoder = self._decoders.get(chunk.stream)
         if decoder is None:
-            origin = chunk._replace(data=b"", at=None)
+            origin = chunk._replace(data=b"", at=None, masked=())
             decoder = Decoder(
                 self.families, dates=self.dates, confidence=self.confidence, origin=origin
             )
@@ -155,7 +165,10 @@ class _Streams:
                 _, oldest = self._decoders.popitem(last=False)
                 yield from oldest.flush()
         self._decoders.move_to_end(chunk.stream)
-        yield from decoder.feed(chunk.data, chunk.at)
+        if chunk.masked:
+            yield from decoder.feed_masked(chunk.data, chunk.masked, chunk.at)
+        else:
+            yield from decoder.feed(chunk.data, chunk.at)
 
     def end(self) -> Iterator[Decoded]:
         """End all streams: their source has no more."""
@@ -233,6 +246,9 @@ def _check_offset(
     help="An AlphaESS battery's clock minus UTC: its readings then have a time.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 on any problem or unframed byte.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Say how a text was read, and what of it was left out."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No complaints and no summary.")
 def command(
     inputs: tuple[str, ...],
@@ -242,13 +258,14 @@ def command(
     confidence: str,
     clock_offset: float | None,
     strict: bool,  # noqa: FBT001
+    verbose: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
 ) -> None:
     """Show what bytes of an inverter, logger or battery say.
 
-    Takes files or standard input (binary, hex with any separators, or a capture in JSON lines)
-    and hex on the command line. Several frames may follow one another, of either protocol, with
-    anything between them.
+    Takes files or standard input (binary, a capture in JSON lines, or any text with bytes in it:
+    dumps, logs, literals, base64, …) and hex on the command line. Several frames may follow one
+    another, of either protocol, with anything between them.
 
     \b
     inverterproto decode dump.hex
@@ -264,7 +281,7 @@ def command(
     name_sources = len(sources) > 1
     writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
     in_tree = form is None and sys.stdout.isatty() and sys.stderr.isatty()
-    summary = Summary(quiet=quiet, name_sources=name_sources, in_tree=in_tree)
+    summary = Summary(quiet=quiet, name_sources=name_sources, in_tree=in_tree, verbose=verbose)
     failed = _run(sources, _Streams(family, clock_offset, confidence.upper()), writer, summary)
     summary.close()
     if failed or not summary.frames or (strict and (summary.problems or summary.runs)):
@@ -290,7 +307,9 @@ def _run(sources: list[Source], streams: _Streams, writer: Writer, summary: Summ
     with _progress(sources) as advance:
         for source in sources:
             try:
-                for chunk in read(source, advance, summary.complain):
+                for chunk in read(
+                    source, advance, summary.complain, summary.note, framings(streams.families)
+                ):
                     put(streams.feed(chunk))
                     if source.size is None:
                         sys.stdout.flush()  # whoever reads a live stream wants to see it live

@@ -21,10 +21,21 @@ def _drop_prefixes(text: str, by: str) -> str:
     return text
 
 
+def is_plain(text: str) -> bool:
+    """Return whether a text is one that `HexReader` takes, or the beginning of such a one."""
+    text = text.removesuffix("\\")  # may be half a prefix
+    return _HEX_LETTERS.issuperset(_drop_prefixes(text, ""))
+
+
 def is_hex(text: str) -> bool:
     """Return whether a text holds nothing but hex digits, separators and prefixes."""
     letters = frozenset(_drop_prefixes(text, ""))
     return letters <= _HEX_LETTERS and not letters.isdisjoint(_DIGITS)
+
+
+def strip_prefixes(text: str) -> str:
+    """Return the digits of a text that is hex."""
+    return _drop_prefixes(text, "").translate(_DROP_SEPARATORS)
 
 
 class HexReader:
@@ -35,6 +46,11 @@ class HexReader:
         self._column = 1
         self._text = ""  # the end of the last chunk that might be half a prefix
         self._digit = ""  # the first digit of a broken pair
+
+    @property
+    def held(self) -> str:
+        """What may be half a prefix, to be read with what follows."""
+        return self._text
 
     def feed(self, text: str) -> bytes:
         """Take a chunk of text, return the bytes that it completes.
@@ -63,7 +79,7 @@ class HexReader:
         return last
 
     def _read(self, text: str) -> bytes:
-        digits = self._digit + _drop_prefixes(text, "").translate(_DROP_SEPARATORS)
+        digits = self._digit + strip_prefixes(text)
         even = len(digits) & ~1
         try:
             # fromhex would take white space too, but there is none left.
