@@ -13,7 +13,7 @@ is not dated yet is held back, and with it all that follows, until it is dated o
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from inverterproto.families import FAMILIES, Dating, Family, Message, framings
@@ -277,6 +277,15 @@ class Decoder:
         if at is not None:
             self._arrivals.append((self._fed, at))
         return self._decode(self._stream.feed(chunk))
+
+    def feed_masked(
+        self, raw: bytes, masked: Sequence[int], at: float | None = None
+    ) -> list[Decoded]:
+        """Take a would-be frame of which the bytes at some offsets are not known."""
+        self._fed += len(raw)
+        if at is not None:
+            self._arrivals.append((self._fed, at))
+        return self._decode(self._stream.pass_over(raw, masked))
 
     def flush(self) -> list[Decoded]:
         """Give up waiting for more bytes; return what is ready. Times may still be waited for."""

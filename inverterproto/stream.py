@@ -29,7 +29,7 @@ is incomplete is given up as truncated, and looked through for frames inside it.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -54,6 +54,7 @@ class Reason(StrEnum):
     AT_TEXT = "AT text"
     MODBUS = "bare Modbus RTU"
     TLS = "TLS ClientHello"
+    MASKED = "masked"
 
 
 class Fault(NamedTuple):
@@ -167,7 +168,7 @@ class Unframed(NamedTuple):
     @property
     def tentative(self) -> Any:  # noqa: ANN401 - deye.Frame or alphaess.Frame, or None
         """The frame that this would be, were its checksum right; None if it fits no frame."""
-        if self.reason is not Reason.CHECKSUM or self.framing is None:
+        if self.reason not in _WHOLE or self.framing is None:
             return None
         try:
             return self.framing.parse(self.raw, verify=False)
@@ -176,6 +177,9 @@ class Unframed(NamedTuple):
 
 
 Item = Framed | Unframed
+
+_WHOLE = (Reason.CHECKSUM, Reason.MASKED)
+"""The reasons of what is a frame in its form."""
 
 
 class StreamDecoder:
@@ -222,6 +226,11 @@ class StreamDecoder:
         """The offset in the stream of the first byte that no item has told yet."""
         return self._offset
 
+    @property
+    def undecided(self) -> int | None:
+        """The offset of a byte that may begin a frame, or None: nothing is waited for."""
+        return self._offset + self._cursor if self._cursor < len(self._held) else None
+
     def feed(self, chunk: bytes) -> list[Item]:
         """Take a chunk, return the items that it completes."""
         held = self._held
@@ -235,6 +244,20 @@ class StreamDecoder:
     def flush(self) -> list[Item]:
         """Give up waiting: return all that is held, as items. The next byte starts afresh."""
         return self._scan(self._held, final=True)
+
+    def pass_over(self, raw: bytes, masked: Sequence[int]) -> list[Item]:
+        """Take a would-be frame of which some bytes are not known, and look for nothing in it.
+
+        Args:
+            raw: its bytes; what stands for the unknown ones does not matter.
+            masked: offsets of these in `raw`.
+        """
+        items = self.flush()
+        detail = f"masked: of {len(raw)} bytes not told: {_ranges(masked)}"
+        framing = self._by_start.get(raw[0])
+        items.append(Unframed(self._offset, raw, Reason.MASKED, detail, framing))
+        self._offset += len(raw)
+        return items
 
     def _scan(self, data: bytes | bytearray, *, final: bool) -> list[Item]:
         """Walk over `data`, which begins at the current run; keep what is undecided."""
@@ -343,6 +366,20 @@ class StreamDecoder:
             items.append(last)
             start += size
             self._more = last._replace(detail=f"{last.reason}, continued")
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as text: `7 to 10, 23`."""
+    parts: list[str] = []
+    first = last = numbers[0]
+    for number in (*numbers[1:], None):
+        if number == last + 1:
+            last = number
+            continue
+        parts.append(f"{first}" if first == last else f"{first} to {last}")
+        if number is not None:
+            first = last = number
+    return ", ".join(parts)
 
 
 def _finder(starts: bytes) -> Callable[[bytes | bytearray, int, int], int]:

@@ -500,6 +500,12 @@ def test_any_frame_says_something_and_builds_to_itself(any_frame: Frame) -> None
     assert again.fields == found.fields or again.name != found.name
 
 
+def test_a_payload_of_blanks_has_no_rows_and_builds_to_none() -> None:
+    found = made(1, 12, "  \r\n ")
+    assert found.fields == {"columns": [], "rows": []}
+    assert "no header line" in found.problems
+
+
 def test_a_restart_reason_of_thousands_of_digits_stays_text() -> None:
     text = f"System is restart, reason:{'9' * 5000}!"
     found = made(1, 9, json.dumps({"MsgType": "System", "MsgContent": text}))

@@ -21,7 +21,7 @@ from inverterproto.deye.messages import Message
 from inverterproto.quantity import QUANTITIES, template_of
 from inverterproto_cli import decode as decode_module
 from inverterproto_cli.csv_table import IDENTITY
-from inverterproto_cli.decode import MOST_COMPLAINTS
+from inverterproto_cli.summary import MOST_COMPLAINTS
 from tests.conftest import Run, decode
 from tests.vectors import AT_TEXT, BROKEN, FIXTURES, VALID, fixtures, frame, raw
 
@@ -641,7 +641,7 @@ no frame found; 14 bytes unframed
         run = decode(letter)
         assert run.code == 1
         assert run.err.startswith(
-            f"{letter}: no hex digit at line 2, column 4: "
+            f"Error: {letter}: no hex digit at line 2, column 4: "
             "expected hex digits and separators, found 'r'\n"
         )
 
@@ -649,9 +649,9 @@ no frame found; 14 bytes unframed
         line = HEARTBEAT.hex() + "\n"
         run = decode("--json", "-", stdin=line + "zz not hex\n" + line)
         assert [json.loads(text)["name"] for text in run.out.splitlines()] == ["heartbeat"] * 2
-        assert "-: no hex digit at line 2, column 1: " in run.err
         assert run.code == 0
-        assert decode("--strict", "-", stdin=line + "zz not hex\n" + line).code == 1
+        run = decode("-v", "-", stdin=line + "zz not hex\n" + line)
+        assert "left out line 2: nothing in it decodes\n" in run.err
 
     def test_one_bad_input_hides_no_good_one_and_is_not_forgotten(self, tmp_path: Path) -> None:
         empty, odd = tmp_path / "empty", tmp_path / "odd"
@@ -897,3 +897,37 @@ def test_memory_does_not_grow_with_the_input(form: str, piece: bytes, tmp_path: 
     small, large = figures
     rows = 8 * 1024 if form == "--csv" else 0  # so many wait in memory before they go to a file
     assert large < 1.1 * small + rows
+
+
+class TestTexts:
+    def test_masked_bytes_are_told_and_the_frame_is_tentative(self) -> None:
+        text = f"{HEARTBEAT.hex()} and {HEARTBEAT[:7].hex()}********{HEARTBEAT[11:].hex()} {{"
+        first, shown = json_of("-", stdin=text)
+        assert (first["type"], first["offset"], shown["offset"]) == ("frame", 0, 14)
+        assert shown["reason"] == "masked: of 14 bytes not told: 7 to 10"
+        assert shown["tentative"]["name"] == "heartbeat"
+        assert "some bytes are masked" in decode("-", stdin=text).out
+
+    def test_masked_bytes_apart_are_told_apart(self) -> None:
+        text = f"x: {HEARTBEAT[:5].hex()}**{HEARTBEAT[6:8].hex()}****{HEARTBEAT[10:].hex()}"
+        (shown,) = json_of("-", stdin=text)
+        assert shown["reason"] == "masked: of 14 bytes not told: 5, 8 to 9"
+
+    def test_how_a_text_was_read_is_told_where_that_is_asked_for(self) -> None:
+        text = f"one\nSENT: {HEARTBEAT.hex()}\n"
+        assert "-: left out line 1: nothing in it decodes\n" in decode("-v", "-", stdin=text).err
+        assert "left out" not in decode("-", stdin=text).err
+
+    def test_any_text_on_the_command_line_that_holds_a_frame_is_taken(self) -> None:
+        (shown,) = json_of(repr(HEARTBEAT))
+        assert shown["raw"] == HEARTBEAT.hex()
+
+    def test_utf16_with_or_without_its_mark_is_read(self) -> None:
+        for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+            (shown,) = json_of("-", stdin=f"SENT: {HEARTBEAT.hex()}\r\n".encode(encoding))
+            assert shown["raw"] == HEARTBEAT.hex()
+
+    def test_what_decode_wrote_it_reads_again(self) -> None:
+        data = HEARTBEAT + b"\r\n" + KEEP_ALIVE
+        written = decode("--json", "-", stdin=data).out
+        assert decode("--json", "-", stdin=written).out == written

@@ -36,7 +36,7 @@ from tests.vectors import (
 )
 
 FRAME = "frame"
-JUNK, CHECKSUM, END_MARKER, LENGTH, TRUNCATED, AT, MODBUS, TLS = Reason
+JUNK, CHECKSUM, END_MARKER, LENGTH, TRUNCATED, AT, MODBUS, TLS, MASKED = Reason
 
 HEARTBEAT = raw("heartbeat")
 DATA = raw("micro-5408-realtime")

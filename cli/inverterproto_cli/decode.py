@@ -6,30 +6,28 @@ else to standard error.
 """
 
 import sys
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from time import time
-from typing import Protocol, TextIO
+from typing import Protocol
 
 import click
 
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
-from inverterproto.families import FAMILIES
-from inverterproto_cli.sources import (
-    STOP,
-    Chunk,
-    Complain,
-    Source,
-    SourceError,
-    find_sources,
-    read,
-)
+from inverterproto.families import FAMILIES, framings
+from inverterproto_cli.chunk import Chunk, SourceError
+from inverterproto_cli.sources import Listener, Source, find_sources, read
+from inverterproto_cli.stop import STOP
+from inverterproto_cli.summary import Summary
 
 MOST_STREAMS = 4096
 """Streams of a capture that are followed at once; beyond that the one longest silent is ended."""
-MOST_COMPLAINTS = 20
 _PROGRESS_FROM = 4 << 20
+
+Take = Callable[[Source, Listener], Iterator[Chunk]]
+"""How the chunks of a source are read: as they are, or redacted."""
 
 
 class Writer(Protocol):
@@ -42,122 +40,11 @@ class Writer(Protocol):
         """Put out what is left."""
 
 
-class JsonWriter:
-    """Writes one JSON object a line: the contract of `docs/json.md`."""
-
-    def __init__(self, out: TextIO, *, name_sources: bool) -> None:
-        import json
-
-        self.out = out
-        self.name_sources = name_sources
-        self._encode = json.JSONEncoder(separators=(",", ":")).encode
-
-    def write(self, decoded: Decoded) -> None:
-        """Write one item."""
-        shown = decoded.to_json()
-        chunk = decoded.origin
-        if isinstance(chunk, Chunk):
-            if self.name_sources:
-                shown["input"] = chunk.source
-            if chunk.connection is not None or decoded.at is not None:
-                shown |= {"at": decoded.at, "connection": chunk.connection}
-            if shown.get("from") is None and chunk.sender is not None:
-                shown["from"] = chunk.sender
-        self.out.write(self._encode(shown) + "\n")
-
-    def close(self) -> None:
-        """Write what is left."""
-        self.out.flush()
-
-
-class Summary:
-    """Counts what was decoded, and complains of what could not be."""
-
-    def __init__(self, *, quiet: bool, name_sources: bool, in_tree: bool) -> None:
-        self.quiet = quiet
-        self.name_sources = name_sources
-        self.in_tree = in_tree  # the reader sees what is unframed there, and need not be told twice
-        self.names: Counter[str] = Counter()
-        self.problems = 0
-        self.runs = 0
-        self.run_bytes = 0
-        self.complaints = 0
-        self.undated = 0
-
-    def add(self, decoded: Decoded) -> None:
-        """Count one item."""
-        if decoded.message is not None:
-            self.names[decoded.message.name] += 1
-            self.problems += len(decoded.problems)
-            self.undated += sum(
-                reading.time is None and reading.family == "alphaess"
-                for reading in decoded.readings
-            )
-            return
-        self.runs += 1
-        self.run_bytes += len(decoded.item.raw)
-        if not self.in_tree:
-            self._complain_of(decoded)
-
-    def complain(self, complaint: str) -> None:
-        """Say what could not be read, though the rest could."""
-        self.problems += 1
-        self._say(complaint)
-
-    def _say(self, complaint: str) -> None:
-        from inverterproto_cli.show import printable
-
-        self.complaints += 1
-        if self.complaints <= MOST_COMPLAINTS and not self.quiet:
-            click.echo(printable(complaint), err=True)
-
-    def _complain_of(self, decoded: Decoded) -> None:
-        from inverterproto_cli.show import item_reason
-
-        item = decoded.item
-        chunk = decoded.origin
-        where = chunk.place(name_source=self.name_sources) if isinstance(chunk, Chunk) else ""
-        size = _count(len(item.raw), "byte")
-        self._say(f"no frame in {size} at {item.offset}{where}: {item_reason(decoded)}")
-
-    @property
-    def frames(self) -> int:
-        """How many frames there were."""
-        return sum(self.names.values())
-
-    def close(self) -> None:
-        """Say it all on standard error."""
-        if self.quiet:
-            return
-        if self.complaints > MOST_COMPLAINTS:
-            click.echo(f"… and {self.complaints - MOST_COMPLAINTS:,} more complaints", err=True)
-        kinds = ", ".join(f"{count} {name}" for name, count in self.names.most_common())
-        parts = [f"{_count(self.frames, 'frame')}: {kinds}" if kinds else "no frame found"]
-        if self.runs:
-            runs = "" if self.runs == 1 else f" in {self.runs:,} runs"
-            parts.append(f"{_count(self.run_bytes, 'byte')} unframed{runs}")
-        if self.problems:
-            parts.append(_count(self.problems, "problem"))
-        if unknown := self.names["unknown"]:
-            parts.append(f"{_count(unknown, 'message')} of unknown type")
-        click.echo("; ".join(parts), err=True)
-        if self.undated:
-            click.echo(
-                f"{_count(self.undated, 'reading')} without a time: "
-                "--clock-offset tells how far the battery's clock is from UTC",
-                err=True,
-            )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 class _Streams:
     """A decoder for each stream, all on one `Dates`."""
 
     def __init__(self, family: str | None, clock_offset: float | None, confidence: str) -> None:
-        self.families = None if family is None else [FAMILIES[family]]
+        self.families = list(FAMILIES.values()) if family is None else [FAMILIES[family]]
         self.dates = Dates(clock_offset, now=time())
         self.confidence = confidence
         self._decoders: OrderedDict[tuple[str, str | None, str | None], Decoder] = OrderedDict()
@@ -166,7 +53,7 @@ class _Streams:
         """Decode a chunk."""
         decoder = self._decoders.get(chunk.stream)
         if decoder is None:
-            origin = chunk._replace(data=b"", at=None)
+            origin = chunk._replace(data=b"", at=None, masked=())
             decoder = Decoder(
                 self.families, dates=self.dates, confidence=self.confidence, origin=origin
             )
@@ -175,7 +62,10 @@ class _Streams:
                 _, oldest = self._decoders.popitem(last=False)
                 yield from oldest.flush()
         self._decoders.move_to_end(chunk.stream)
-        yield from decoder.feed(chunk.data, chunk.at)
+        if chunk.masked:
+            yield from decoder.feed_masked(chunk.data, chunk.masked, chunk.at)
+        else:
+            yield from decoder.feed(chunk.data, chunk.at)
 
     def end(self) -> Iterator[Decoded]:
         """End all streams: their source has no more."""
@@ -205,6 +95,8 @@ def _progress(sources: list[Source]) -> Iterator[Callable[[int], object]]:
 
 def _writer(form: str, *, byte_map: bool, name_sources: bool) -> Writer:
     if form == "json":
+        from inverterproto_cli.json_lines import JsonWriter
+
         return JsonWriter(sys.stdout, name_sources=name_sources)
     if form == "csv":
         from inverterproto_cli.csv_table import CsvWriter
@@ -272,6 +164,13 @@ def _check_offset(
     help="Exit with 1 on any problem or unframed byte.",
 )
 @click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    envvar="INVERTERPROTO_VERBOSE",
+    help="Say how a text was read, and what of it was left out.",
+)
+@click.option(
     "-q",
     "--quiet",
     is_flag=True,
@@ -307,13 +206,14 @@ def command(
     redact: bool,  # noqa: FBT001
     keep_unknown: bool,  # noqa: FBT001
     key_file: str | None,
+    verbose: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
 ) -> None:
     """Show what bytes of an inverter, logger or battery say.
 
-    Takes files or standard input (binary, hex with any separators, or a capture in JSON lines)
-    and hex on the command line. Several frames may follow one another, of either protocol, with
-    anything between them.
+    Takes files or standard input (binary, a capture in JSON lines, or any text with bytes in it:
+    dumps, logs, literals, base64, …) and hex on the command line. Several frames may follow one
+    another, of either protocol, with anything between them.
 
     \b
     inverterproto decode dump.hex
@@ -329,59 +229,23 @@ def command(
     name_sources = len(sources) > 1
     writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
     in_tree = form is None and sys.stdout.isatty() and sys.stderr.isatty()
-    summary = Summary(quiet=quiet, name_sources=name_sources, in_tree=in_tree)
-    reading = Reader()
+    summary = Summary(quiet=quiet, name_sources=name_sources, in_tree=in_tree, verbose=verbose)
     streams = _Streams(family, clock_offset, confidence.upper())
     with STOP:
         if redact:
-            reading = _redacted(sources, family, key_file, keep_unknown=keep_unknown)
-        failed = _run(sources, streams, writer, summary, reading)
+            from inverterproto_cli.redacting import Redacting
+
+            redacting = Redacting(key_file, streams.families, keep_unknown=keep_unknown)
+            sources = redacting.nameless(sources)
+            failed = _run(sources, streams, writer, summary, redacting.read)
+        else:
+            take = partial(read, looked_for=framings(streams.families))
+            failed = _run(sources, streams, writer, summary, take)
     summary.close()
-    if not quiet:
-        reading.say()
+    if redact and not quiet:
+        redacting.say()
     if failed or not summary.frames or (strict and (summary.problems or summary.runs)):
         sys.exit(1)
-
-
-class Reader:
-    """How the chunks of sources are read: as they are."""
-
-    def chunks(
-        self, source: Source, advance: Callable[[int], object], complain: Complain
-    ) -> Iterator[Chunk]:
-        """Yield the chunks of a source."""
-        return read(source, advance, complain)
-
-    def say(self) -> None:
-        """Say what was done to them."""
-
-
-def _redacted(
-    sources: list[Source], family: str | None, key_file: str | None, *, keep_unknown: bool
-) -> Reader:
-    """Return the way to read sources redacted; what can be read twice is read once for that."""
-    from inverterproto.redact import Redactor
-    from inverterproto_cli.redacting import Redacting, key_from, say
-
-    redactor = Redactor(key_from(key_file), keep_unknown=keep_unknown)
-    redacting = Redacting(redactor, family)
-    for source in sources:
-        if source.size is not None:
-            with suppress(SourceError):  # it is complained of when it is shown
-                redacting.learn(source)
-
-    class Redacted(Reader):
-        def chunks(
-            self, source: Source, advance: Callable[[int], object], complain: Complain
-        ) -> Iterator[Chunk]:
-            name = f"input {sources.index(source) + 1}"  # a path may tell a name, too
-            for chunk in redacting.chunks(source, advance, complain):
-                yield chunk._replace(source=name)
-
-        def say(self) -> None:
-            say(redactor)
-
-    return Redacted()
 
 
 def _message(error: SourceError) -> str:
@@ -392,7 +256,7 @@ def _message(error: SourceError) -> str:
 
 
 def _run(
-    sources: list[Source], streams: _Streams, writer: Writer, summary: Summary, reading: Reader
+    sources: list[Source], streams: _Streams, writer: Writer, summary: Summary, take: Take
 ) -> bool:
     """Decode all sources; return whether one of them could not be read."""
 
@@ -403,11 +267,12 @@ def _run(
 
     failed = False
     with _progress(sources) as advance:
+        listener = Listener(advance, summary.complain, summary.note)
         for source in sources:
             if STOP.wanted:
                 break
             try:
-                for chunk in reading.chunks(source, advance, summary.complain):
+                for chunk in take(source, listener):
                     put(streams.feed(chunk))
                     if source.size is None:
                         sys.stdout.flush()  # whoever reads a live stream wants to see it live

@@ -10,15 +10,17 @@ byte stays in its place. `Redacting.limit` bounds what waits for that.
 
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from inverterproto.families import FAMILIES, framings
+from inverterproto.families import FAMILIES, Family, framings
 from inverterproto.redact import Redactor
 from inverterproto.stream import Item, StreamDecoder
-from inverterproto_cli.sources import Chunk, Complain, Source, SourceError, read
+from inverterproto_cli.chunk import Chunk, SourceError
+from inverterproto_cli.sources import Listener, Source, read
 
 SHORTEST_KEY = 16
 MOST_STREAMS = 4096
@@ -44,25 +46,43 @@ class Redacting:
     """Redacts chunks of several streams.
 
     Args:
-        redactor: what redacts them.
-        family: the only family to look for, or None for all.
+        key_file: holds the key of the stand-ins; a random one if it is None.
+        families: that are looked for.
+        keep_unknown: leave text of unknown meaning as it is.
     """
 
-    def __init__(self, redactor: Redactor, family: str | None = None) -> None:
-        self.redactor = redactor
+    def __init__(
+        self,
+        key_file: str | None,
+        families: Iterable[Family] = FAMILIES.values(),
+        *,
+        keep_unknown: bool = False,
+    ) -> None:
+        self.redactor = Redactor(key_from(key_file), keep_unknown=keep_unknown)
         self.frames = 0
         self.limit = _HELD
-        self._families = FAMILIES.values() if family is None else [FAMILIES[family]]
+        self._framings = framings(families)
         self._decoders: OrderedDict[Stream, StreamDecoder] = OrderedDict()
         self._ready: dict[Stream, bytearray] = {}
         self._waiting: deque[Chunk] = deque()
         self._held = 0
         self._labels: dict[str, str] = {}
 
-    def learn(self, source: Source, progress: Callable[[int], object] = lambda _read: None) -> None:
+    def nameless(self, sources: list[Source]) -> list[Source]:
+        """Return sources by other names, as a path may tell one, too; and learn from them."""
+        sources = [
+            source._replace(name=f"input {number}") for number, source in enumerate(sources, 1)
+        ]
+        for source in sources:
+            if source.size is not None:
+                with suppress(SourceError):  # it is complained of when it is shown
+                    self.learn(source)
+        return sources
+
+    def learn(self, source: Source) -> None:
         """Read a source for its secrets alone."""
         try:
-            for chunk in read(source, progress):
+            for chunk in read(source, looked_for=self._framings):
                 for _, items in self._decode(chunk):
                     self._learn(items)
         finally:
@@ -74,13 +94,15 @@ class Redacting:
         for item in items:
             self.redactor.learn(item)
 
-    def chunks(
-        self, source: Source, progress: Callable[[int], object], complain: Complain
+    def read(
+        self,
+        source: Source,
+        listener: Listener = Listener(),  # noqa: B008 - it is frozen
     ) -> Iterator[Chunk]:
         """Yield the chunks of a source, redacted."""
         fault: SourceError | None = None
         try:
-            for chunk in read(source, progress, complain):
+            for chunk in read(source, listener, self._framings):
                 self._waiting.append(chunk)
                 self._held += len(chunk.data)
                 for stream, items in self._decode(chunk):
@@ -101,12 +123,15 @@ class Redacting:
         stream = chunk.stream
         decoder = self._decoders.get(stream)
         if decoder is None:
-            decoder = self._decoders[stream] = StreamDecoder(*framings(self._families))
+            decoder = self._decoders[stream] = StreamDecoder(*self._framings)
             if len(self._decoders) > MOST_STREAMS:
                 oldest, ended = self._decoders.popitem(last=False)
                 yield oldest, ended.flush()
         self._decoders.move_to_end(stream)
-        yield stream, decoder.feed(chunk.data)
+        if chunk.masked:
+            yield stream, decoder.pass_over(chunk.data, chunk.masked)
+        else:
+            yield stream, decoder.feed(chunk.data)
 
     def _flush(self, stream: Stream) -> None:
         decoder = self._decoders.pop(stream, None)
@@ -145,11 +170,11 @@ class Redacting:
                 self._labels[name] = label
         return label
 
-
-def say(redactor: Redactor) -> None:
-    """Say on standard error what was replaced, and what could not be judged."""
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(redactor.replaced.items()))
-    click.echo(f"replaced or blanked: {kinds or 'nothing'}", err=True)
-    for what, count in sorted(redactor.unjudged.items()):
-        if count:
-            click.echo(f"not judged: {count:,} {what}", err=True)
+    def say(self) -> None:
+        """Say on standard error what was replaced, and what could not be judged."""
+        replaced = sorted(self.redactor.replaced.items())
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in replaced)
+        click.echo(f"replaced or blanked: {kinds or 'nothing'}", err=True)
+        for what, count in sorted(self.redactor.unjudged.items()):
+            if count:
+                click.echo(f"not judged: {count:,} {what}", err=True)

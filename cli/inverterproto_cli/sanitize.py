@@ -4,7 +4,6 @@ The output has the form of the input: binary, hex (32 bytes a line), or a captur
 same lines at the same times. It is written beside its place and put there when it is whole.
 """
 
-import json
 import os
 import sys
 import tempfile
@@ -14,10 +13,12 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from inverterproto_cli.sources import BINARY, CAPTURE, Chunk, Source, SourceError, find_sources
+from inverterproto_cli.captures import capture_line
+from inverterproto_cli.chunk import BINARY, CAPTURE, Chunk, SourceError
+from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
-    from inverterproto.redact import Redactor
+    from inverterproto_cli.redacting import Redacting
 
 _SPOOLED = 8 << 20
 _LINE = 32
@@ -55,30 +56,26 @@ def command(
     \b
     inverterproto sanitize capture.jsonl -o shared.jsonl
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
-    from inverterproto.redact import Redactor
-    from inverterproto_cli.redacting import key_from, say
+    from inverterproto_cli.redacting import Redacting
 
     if output != "-" and not force and os.path.lexists(output):
         raise click.UsageError(f"{output} is there already (--force writes over it)")
-    redactor = Redactor(key_from(key_file), keep_unknown=keep_unknown)
+    redacting = Redacting(key_file, keep_unknown=keep_unknown)
     try:
         sources = find_sources(inputs)
         if len(sources) != 1:
             raise click.UsageError("Give one input: each goes to a file of its own.")
         with _reread(sources[0]) as source, _writing(output) as put:
-            _sanitize(source, redactor, put)
+            _sanitize(source, redacting, put)
     except SourceError as error:
         from inverterproto_cli.show import printable
 
         raise click.ClickException(printable(str(error))) from error
     if not quiet:
-        say(redactor)
+        redacting.say()
 
 
-def _sanitize(source: Source, redactor: "Redactor", put: Callable[[bytes], object]) -> None:
-    from inverterproto_cli.redacting import Redacting
-
-    redacting = Redacting(redactor)
+def _sanitize(source: Source, redacting: "Redacting", put: Callable[[bytes], object]) -> None:
     redacting.learn(source)
 
     def complain(complaint: str) -> None:
@@ -87,7 +84,7 @@ def _sanitize(source: Source, redactor: "Redactor", put: Callable[[bytes], objec
         click.echo(f"left out: {printable(complaint)}", err=True)
 
     spell = None
-    for chunk in redacting.chunks(source, lambda _read: None, complain):
+    for chunk in redacting.read(source, Listener(complain=complain)):
         spell = spell or _Spelling(chunk.form)
         put(spell.feed(chunk))
     if not redacting.frames:
@@ -107,14 +104,7 @@ class _Spelling:
         if self.form == BINARY:
             return chunk.data
         if self.form == CAPTURE:
-            entry = {
-                "at": chunk.at,
-                "connection": chunk.connection,
-                "from": chunk.sender,
-                "data": chunk.data.hex(),
-            }
-            told = {name: value for name, value in entry.items() if value is not None}
-            return json.dumps(told).encode() + b"\n"
+            return capture_line(chunk)
         data = self._held + chunk.data
         whole = len(data) - len(data) % _LINE
         self._held = data[whole:]

@@ -13,7 +13,8 @@ from inverterproto.decoding import Decoded, plain
 from inverterproto.families import Family, Message
 from inverterproto.quantity import lookup
 from inverterproto.reading import Reading, utc_text
-from inverterproto_cli.sources import Chunk
+from inverterproto.stream import Reason, Unframed
+from inverterproto_cli.chunk import Chunk
 
 if TYPE_CHECKING:
     from inverterproto.layout import Row
@@ -71,7 +72,9 @@ def lines(
     yield Line(0, [("no frame", "wrong"), (f"  {place}: ", "dim"), (item_reason(decoded), "wrong")])
     message = decoded.tentative
     if message is not None and decoded.family is not None:
-        warning = "TENTATIVE: the checksum is wrong, so any byte of this may be wrong: "
+        masked = isinstance(item, Unframed) and item.reason is Reason.MASKED
+        what = "some bytes are masked" if masked else "the checksum is wrong"
+        warning = f"TENTATIVE: {what}, so any byte of this may be wrong: "
         yield Line(1, [(warning, "wrong"), *_title(message, decoded.family)])
         yield from _frame_lines(message, item.raw, byte_map=byte_map)
     elif byte_map:

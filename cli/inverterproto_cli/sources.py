@@ -1,109 +1,35 @@
 """What a command decodes: files, standard input, hex on the command line; chunk by chunk.
 
-A source's form is told by its first bytes: a `{"` at the beginning means a capture (JSON lines, see
-`docs/json.md`); what holds bytes that are no text is binary; all else is hex text. Nothing is read
-whole, so that the size of a file does not matter.
+A source's form is told by its first bytes: JSON lines with `data` or `raw` are a capture
+(`captures.py`); what holds bytes that are no text is binary; all else is text with bytes in it, in
+whatever form: `inverterproto.hexdump` finds out. UTF-16, as some shells of Windows write it, is
+turned into UTF-8 first. Nothing is read whole, so that the size of a file does not matter.
 """
 
 import codecs
-import itertools
 import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterator
-from signal import SIGINT, SIGTERM, signal
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import BinaryIO, NamedTuple
 
-from inverterproto.hexdump import HexReader, is_hex
+from inverterproto.errors import ProtocolError
+from inverterproto.families import framings
+from inverterproto.hexdump import DumpReader, Piece, is_hex
+from inverterproto.stream import Framing
+from inverterproto_cli.captures import is_capture, read_capture
+from inverterproto_cli.chunk import BINARY, TEXT, Chunk, SourceError
+from inverterproto_cli.stop import STOP
 
 CHUNK = 1 << 18
-_CAPTURE = re.compile(rb'^\s*\{\s*["}]', re.MULTILINE)
-_TEXT = frozenset(b"\t\n\r\f" + bytes(range(0x20, 0x7F)))
-_LONGEST_LINE = 1 << 24
-_LATEST_ARRIVAL = 1e11
-"""In the year 5138: a greater one counts milliseconds, or nothing."""
-
-
-HEX, BINARY, CAPTURE = "hex", "binary", "capture"
-"""The forms of a source."""
-
-Complain = Callable[[str], object]
-
-
-class Stop:
-    """Ctrl-C and SIGTERM: whoever stops a live stream wants to see what came until then.
-
-    They end the reading, also one that waits; what has been read is decoded and shown in peace.
-    """
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self._reading = False
-
-    def __enter__(self) -> None:
-        self.wanted = False
-        self._before = {number: signal(number, self._note) for number in (SIGINT, SIGTERM)}
-
-    def __exit__(self, *_error: object) -> None:
-        for number, handler in self._before.items():
-            signal(number, handler)
-
-    def _note(self, _number: int, _frame: object) -> None:
-        self.wanted = True
-        if self._reading:
-            raise KeyboardInterrupt
-
-    def unless_stopped(self, take: Callable[[], bytes]) -> bytes:
-        """Return what `take` reads, or nothing if that was stopped."""
-        self._reading = True
-        try:
-            return b"" if self.wanted else take()
-        except KeyboardInterrupt:
-            return b""
-        finally:
-            self._reading = False
-
-
-STOP = Stop()
-
-
-class SourceError(Exception):
-    """A source that cannot be read; the message is for people."""
-
-
-class Chunk(NamedTuple):
-    """Some bytes of one stream.
-
-    Attributes:
-        source: the name of the file, `-`, or `hex`.
-        data: the bytes.
-        at: their arrival in unix seconds, where a capture tells it.
-        connection: the connection, where a capture tells it.
-        sender: `"device"` or `"cloud"`, where a capture tells it.
-        form: how the source spells its bytes: `HEX`, `BINARY` or `CAPTURE`.
-    """
-
-    source: str
-    data: bytes
-    at: float | None = None
-    connection: str | None = None
-    sender: str | None = None
-    form: str = HEX
-
-    @property
-    def stream(self) -> tuple[str, str | None, str | None]:
-        """What the bytes belong to: offsets count in each stream of its own."""
-        return self.source, self.connection, self.sender
-
-    def place(self, *, name_source: bool) -> str:
-        """Say where the bytes come from, as far as there is a choice: ` (dump.bin)`, or nothing."""
-        parts = [self.source] if name_source else []
-        if self.connection is not None:
-            parts.append(f"connection {self.connection}")
-        if self.sender is not None:
-            parts.append(f"from {self.sender}")
-        return f" ({', '.join(parts)})" if parts else ""
+_TEXT = frozenset(b"\t\n\v\f\r" + bytes(range(0x20, 0x7F)))
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*+[A-Za-z]")
+_LOOKED_AT = 4096
+"""Bytes by which text is told from what is none."""
+_UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 class Source(NamedTuple):
@@ -120,11 +46,32 @@ class Source(NamedTuple):
     size: int | None = None
 
 
+def _nobody(_told: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told how the reading goes.
+
+    Attributes:
+        progress: is told how many bytes of the source have been read, chunk by chunk.
+        complain: is told of each part that cannot be read while the rest can.
+        note: is told how a text was read, and what of it was left out.
+    """
+
+    progress: Callable[[int], object] = _nobody
+    complain: Callable[[str], object] = _nobody
+    note: Callable[[str], object] = _nobody
+
+
 def find_sources(arguments: tuple[str, ...]) -> list[Source]:
     """Return what the arguments name: files, `-`, or hex (neighbours are one piece of hex).
 
+    Any other text is taken, too, if it holds a frame.
+
     Raises:
-        SourceError: an argument is neither a file nor hex.
+        SourceError: an argument is none of these.
     """
     sources: list[Source] = []
     words: list[str] = []
@@ -137,11 +84,21 @@ def find_sources(arguments: tuple[str, ...]) -> list[Source]:
             sources.append(_file_source(argument))
         elif is_hex(argument):
             words.append(argument)
+        elif _holds_frame(argument):
+            sources.append(_text_source(argument))
         else:
             raise SourceError(f"{argument or repr(argument)}: no such file, and no hex either")
     if words:
-        sources.append(_hex_source(" ".join(words)))
+        sources.append(_text_source(" ".join(words)))
     return sources
+
+
+def _holds_frame(text: str) -> bool:
+    reader = DumpReader(framings())
+    try:
+        return any(piece.data for piece in chain(reader.feed(text), reader.finish()))
+    except ProtocolError:
+        return False
 
 
 def _standard_input() -> Source:
@@ -158,30 +115,36 @@ def _file_source(path: str) -> Source:
     return Source(path, lambda: open(path, "rb"), size)
 
 
-def _hex_source(text: str) -> Source:
+def _text_source(text: str) -> Source:
     import io
 
-    return Source("hex", lambda: io.BytesIO(text.encode()), len(text))
+    data = text.encode("utf-8", "replace")
+    return Source("hex", lambda: io.BytesIO(data), len(data))
 
 
 def read(
     source: Source,
-    progress: Callable[[int], object] = lambda _read: None,
-    complain: Complain = lambda _complaint: None,
+    listener: Listener = Listener(),
+    looked_for: Sequence[Framing] | None = None,
 ) -> Iterator[Chunk]:
     """Yield the bytes of a source.
 
     Args:
         source: what to read.
-        progress: is told how many bytes of the source have been read, chunk by chunk.
-        complain: is told of each part that cannot be read while the rest can.
+        listener: who is told how it goes.
+        looked_for: the frames by which bytes are told from other text; those of all families.
 
     Raises:
         SourceError: it cannot be read, or is not what its beginning promised.
     """
     try:
         with source.open() as file:
-            yield from _read_form(source.name, _chunks(file, progress), complain)
+            chunks = _chunks(file, listener.progress)
+            first = next(chunks, b"")
+            if first:
+                yield from _read_form(source.name, first, chunks, listener, looked_for)
+            elif not STOP.wanted:
+                raise SourceError(f"{source.name}: is empty")
     except OSError as error:
         raise SourceError(f"{source.name}: {error.strerror or error}") from error
 
@@ -194,95 +157,89 @@ def _chunks(file: BinaryIO, progress: Callable[[int], object]) -> Iterator[bytes
         yield chunk
 
 
-def _read_form(name: str, chunks: Iterator[bytes], complain: Complain) -> Iterator[Chunk]:
-    first = next(chunks, b"")
-    if not first:
-        if STOP.wanted:
-            return
-        raise SourceError(f"{name}: is empty")
+def _read_form(
+    name: str,
+    first: bytes,
+    chunks: Iterator[bytes],
+    listener: Listener,
+    looked_for: Sequence[Framing] | None,
+) -> Iterator[Chunk]:
+    if encoding := _utf_16(first):
+        chunks = _recoded(chain([first], chunks), encoding)
+        first = next(chunks, b"")
     text = first.removeprefix(codecs.BOM_UTF8)
-    if _CAPTURE.search(text[:4096]):
-        yield from _read_capture(name, text, chunks, complain)
-    elif not _TEXT.issuperset(text[:4096]):
-        for chunk in itertools.chain([first], chunks):
-            yield Chunk(name, chunk, form=BINARY)
-    else:
-        yield from _read_hex(name, text, chunks, complain)
+    if text.lstrip().startswith(b"{"):
+        text = _with_whole_line(text, chunks)
+    if is_capture(text):
+        return read_capture(name, chain([text], chunks), listener.complain)
+    if is_text(text):
+        reader = DumpReader(looked_for or framings(), lambda it: listener.note(f"{name}: {it}"))
+        return _read_text(name, chain([text], chunks), reader, listener)
+    return (Chunk(name, chunk, form=BINARY) for chunk in chain([first], chunks))
 
 
-def _read_hex(
-    name: str, first: bytes, chunks: Iterator[bytes], complain: Complain
-) -> Iterator[Chunk]:
-    reader = HexReader(lambda error: complain(f"{name}: {error}"))
-    yield Chunk(name, reader.feed(first.decode("latin-1")))
+def _with_whole_line(text: bytes, chunks: Iterator[bytes]) -> bytes:
+    """Return what begins so with more chunks, until it holds a line: a pipe gives any part."""
+    while b"\n" not in text and len(text) < CHUNK and (chunk := next(chunks, b"")):
+        text += chunk
+    return text
+
+
+def is_text(data: bytes) -> bool:
+    """Return whether a source that begins so is text: UTF-8 without control characters."""
+    head = _COLOUR.sub(b"", data[:_LOOKED_AT])
+    if not head:
+        return False
+    if head.isascii():
+        return _TEXT.issuperset(head)
+    try:
+        # The last character may be cut.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return _TEXT.issuperset(byte for byte in head if byte < 0x80)
+
+
+def _utf_16(data: bytes) -> str | None:
+    """Return the encoding of what begins so, if it is UTF-16, with or without its mark."""
+    if encoding := _UTF_16.get(data[:2]):
+        return encoding
+    head = data[: _LOOKED_AT & ~1]
+    if len(head) >= 4:
+        for encoding, high, low in (
+            ("utf-16-le", head[1::2], head[::2]),
+            ("utf-16-be", head[::2], head[1::2]),
+        ):
+            if not any(high) and _TEXT.issuperset(low):
+                return encoding
+    return None
+
+
+def _recoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Yield UTF-16 as UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
     for chunk in chunks:
-        yield Chunk(name, reader.feed(chunk.decode("latin-1")))
-    yield Chunk(name, reader.finish())
+        yield decoder.decode(chunk).encode("utf-8", "replace")
+    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
 
 
-def _lines(name: str, first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    held = first
-    while True:
-        *lines, held = held.split(b"\n")
-        yield from lines
-        if len(held) > _LONGEST_LINE:
-            raise SourceError(f"{name}: a line of more than {_LONGEST_LINE:,} bytes")
-        chunk = next(chunks, b"")
-        if not chunk:
-            yield held
-            return
-        held += chunk
-
-
-def _read_capture(
-    name: str, first: bytes, chunks: Iterator[bytes], complain: Complain
+def _read_text(
+    name: str, chunks: Iterable[bytes], reader: DumpReader, listener: Listener
 ) -> Iterator[Chunk]:
-    for number, line in enumerate(_lines(name, first, chunks), 1):
-        if line.strip():
-            try:
-                chunk = _capture_chunk(name, number, line)
-            except SourceError as error:
-                complain(str(error))  # what stands in the other lines is as good as before
-            else:
-                yield chunk
-
-
-def _capture_chunk(name: str, number: int, line: bytes) -> Chunk:
-    where = f"{name}: line {number}: no line of a capture"
-    entry = _object(line)
-    if entry is None:
-        raise SourceError(f"{where}: not one whole JSON object")
-    if "data" not in entry:
-        raise SourceError(f"{where}: no 'data'")
+    given = False
     try:
-        data = bytes.fromhex(entry["data"])
-    except (ValueError, TypeError):
-        raise SourceError(f"{where}: 'data' is no hex text") from None
-    connection, sender = entry.get("connection"), entry.get("from")
-    return Chunk(
-        name,
-        data,
-        _arrival(where, entry.get("at")),
-        None if connection is None else str(connection),
-        None if sender is None else str(sender),
-        CAPTURE,
-    )
+        for piece in _pieces(chunks, reader):
+            given = True
+            yield Chunk(name, piece.data, form=TEXT, masked=piece.masked)
+    except ProtocolError as error:
+        if not given:
+            raise SourceError(f"{name}: {error}") from error
+        listener.complain(f"{name}: {error}")
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that a line is, or None if it is none."""
-    import json
-
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) else None
-
-
-def _arrival(where: str, at: object) -> float | None:
-    if at is None:
-        return None
-    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < _LATEST_ARRIVAL:
-        raise SourceError(f"{where}: 'at' is no unix time in seconds: {str(at)[:40]}")
-    return float(at)
+def _pieces(chunks: Iterable[bytes], reader: DumpReader) -> Iterator[Piece]:
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    for chunk in chain(chunks, [b""]):
+        text = decoder.decode(chunk, final=not chunk)
+        yield from (piece for piece in reader.feed(text) if piece.data)
+    yield from (piece for piece in reader.finish() if piece.data)

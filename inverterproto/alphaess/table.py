@@ -85,7 +85,7 @@ def _meant(cell: str, *, utf8: bool) -> str:
 def scan_table(payload: bytes) -> Table:
     """Return the lines of a payload; never fails."""
     found = _find_lines(payload.decode("latin-1"))
-    lines = [Line(line.start(), line[0].split(",")) for line in found]
+    lines = [Line(line.start(), line[0].split(",")) for line in found if line[0].strip(" ")]
     header = lines.pop(0) if lines and _is_header(lines[0].cells) else None
     problems = [] if is_utf8(payload) else ["payload is not UTF-8: read as Latin-1"]
     if header is None:

@@ -1,0 +1,331 @@
+"""Any text that holds frames gives these frames; any other text gives no trouble."""
+
+from contextlib import suppress
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inverterproto.alphaess.frame import Frame as AlphaFrame
+from inverterproto.deye.frame import Frame
+from inverterproto.errors import ProtocolError
+from inverterproto.families import framings
+from inverterproto.hexdump import DumpReader, Piece, readings
+from inverterproto.hexdump import reader as reader_module
+from inverterproto.hexdump.forms import FORMS, from_digits
+from inverterproto.stream import Framed, StreamDecoder
+from tests.dumps import WRITERS, hexdump_c, log_line, xxd
+from tests.vectors import VALID, fixtures, raw
+
+HEARTBEAT, REALTIME = raw("heartbeat"), raw("micro-5408-realtime")
+REAL = [raw(name) for name in VALID]
+REAL += [data for name, data in fixtures("alphaess").items() if name != "bad-crc"]
+
+
+def pieces(*chunks: str, notes: list[str] | None = None) -> list[Piece]:
+    """Read a text that comes in chunks."""
+    told: list[str] = [] if notes is None else notes
+    reader = DumpReader(framings(), told.append)
+    found = [piece for chunk in chunks for piece in reader.feed(chunk)]
+    return [piece for piece in [*found, *reader.finish()] if piece.data]
+
+
+def content(*chunks: str) -> bytes:
+    return b"".join(piece.data for piece in pieces(*chunks))
+
+
+def frames(*chunks: str) -> list[bytes]:
+    """Return the frames that a text holds."""
+    decoder = StreamDecoder(*framings())
+    items = decoder.feed(content(*chunks)) + decoder.flush()
+    return [item.raw for item in items if isinstance(item, Framed)]
+
+
+def notes_of(text: str) -> list[str]:
+    notes: list[str] = []
+    pieces(text, notes=notes)
+    return notes
+
+
+def damaged(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("form", WRITERS)
+class TestForms:
+    def test_every_real_frame_is_read_back(self, form: str) -> None:
+        for data in REAL:
+            assert frames(WRITERS[form](data)) == [data]
+
+    def test_all_real_frames_one_after_another_are_read_back(self, form: str) -> None:
+        assert frames("".join(map(WRITERS[form], REAL))) == REAL
+
+    def test_text_around_and_windows_line_ends_do_no_harm(self, form: str) -> None:
+        text = f"It's from 2024-04-08 17:14, see:\n\n{WRITERS[form](REALTIME)}\nThat's 343 bytes.\n"
+        assert frames(text.replace("\n", "\r\n")) == [REALTIME]
+
+
+deye_frames = st.builds(
+    lambda *values: Frame(*values).build(),
+    st.sampled_from([0x4110, 0x4210, 0x4310, 0x4510, 0x1510, 0x4710]),
+    st.tuples(st.integers(0, 255), st.integers(0, 255)),
+    st.integers(0, 0xFFFFFFFF),
+    st.binary(max_size=120) | st.just(bytes(100)),
+)
+alphaess_frames = st.builds(
+    lambda *values: AlphaFrame(1, *values).build(),
+    st.sampled_from([1, 2]),
+    st.integers(0, 255),
+    st.binary(max_size=60) | st.just(b'{"SN":"AL2002000001234","Time":"2021/03/24 10:01:52"}'),
+)
+any_frame = deye_frames | alphaess_frames
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(any_frame, st.sampled_from(sorted(WRITERS))), min_size=1, max_size=4),
+    st.lists(st.integers(0, 3000), max_size=5),
+)
+def test_any_frames_in_any_forms_cut_anywhere_are_read_back(
+    written: list[tuple[bytes, str]], cuts: list[int]
+) -> None:
+    written = [(data, written[0][1]) for data, _ in written]
+    text = "\n".join(WRITERS[form](data) for data, form in written)
+    ends = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
+    chunks = [text[a:b] for a, b in pairwise(ends)]
+    found = pieces(*chunks)
+    decoder = StreamDecoder(*framings())
+    items = decoder.feed(b"".join(piece.data for piece in found)) + decoder.flush()
+    expected = StreamDecoder(*framings())
+    alone = expected.feed(b"".join(data for data, _ in written)) + expected.flush()
+    assert [i.raw for i in items if isinstance(i, Framed)] == [
+        i.raw for i in alone if isinstance(i, Framed)
+    ]
+    assert content(*chunks) == content(text)
+
+
+odd_text = st.text() | st.text(alphabet="a5 01*x?'\"\\/|>:,-=\n\r\tb0{}[]<")
+
+
+@given(st.lists(odd_text, max_size=6))
+def test_any_text_gives_bytes_or_an_error_and_the_chunks_do_not_matter(chunks: list[str]) -> None:
+    def outcome(*parts: str) -> bytes | str:
+        try:
+            return content(*parts)
+        except ProtocolError as error:
+            return str(error)
+
+    assert outcome(*chunks) == outcome("".join(chunks))
+
+
+class TestPlainHex:
+    def test_of_plain_hex_every_byte_is_given(self) -> None:
+        junk = b"\x0d\x0a" + damaged(HEARTBEAT, 12)
+        text = f"0d0a {HEARTBEAT.hex()}\n{junk.hex()}\nff"
+        assert content(text) == b"\r\n" + HEARTBEAT + junk + b"\xff"
+        assert content(*text) == content(text)
+
+    def test_without_a_frame_it_is_given_at_the_end(self) -> None:
+        assert content("a5 01\n02") == b"\xa5\x01\x02"
+
+    def test_what_comes_behind_plain_hex_is_read_in_any_form(self) -> None:
+        text = f"{HEARTBEAT.hex()}\n0x\na5 00\nbut then:\n{xxd(REALTIME)}"
+        for chunks in ((text,), tuple(text), tuple(text.splitlines(keepends=True))):
+            assert content(*chunks) == HEARTBEAT + b"\xa5\x00" + REALTIME
+
+    def test_a_prefix_may_be_cut_by_a_chunk(self) -> None:
+        text = f"{HEARTBEAT.hex()}\n"
+        assert content(text, "0", "xa5", "\\", "x01") == HEARTBEAT + b"\xa5\x01"
+
+    def test_an_odd_digit_is_an_error_behind_the_frames(self) -> None:
+        reader = DumpReader(framings())
+        assert b"".join(p.data for p in reader.feed(HEARTBEAT.hex() + "\n0")) == HEARTBEAT
+        with pytest.raises(ProtocolError, match="odd number of hex digits"):
+            list(reader.finish())
+
+    def test_much_of_it_without_a_frame_is_given_before_the_end(self) -> None:
+        reader = DumpReader(framings())
+        text = "00 11 22\n" * 100_000
+        assert b"".join(p.data for p in reader.feed(text)) == b"\x00\x11\x22" * 100_000
+        reader.feed("nonsense\n")
+        with pytest.raises(ProtocolError, match="line 100001, column 1"):
+            list(reader.finish())
+
+    def test_what_decodes_nowhere_is_told_as_hex_that_is_none(self) -> None:
+        with pytest.raises(ProtocolError, match="no hex digit at line 2, column 1"):
+            content("a5 01\nhello 01 02")
+
+    def test_a_would_be_frame_of_a_dump_beats_noise(self) -> None:
+        text = WRITERS["od -A d"](damaged(REALTIME, 40))
+        assert content(text) == damaged(REALTIME, 40)
+        plain = damaged(REALTIME, 40).hex()
+        assert content(plain) == damaged(REALTIME, 40)
+
+
+class TestChoice:
+    def test_a_frame_in_all_but_its_checksum_is_given_in_its_place(self) -> None:
+        text = log_line(HEARTBEAT) + xxd(damaged(REALTIME, 40)) + log_line(REALTIME)
+        assert content(text) == HEARTBEAT + damaged(REALTIME, 40) + REALTIME
+
+    def test_at_the_end_it_is_given_too(self) -> None:
+        assert content("x\n" + xxd(damaged(REALTIME, 40))) == damaged(REALTIME, 40)
+
+    def test_a_live_log_gives_a_frame_with_its_line(self) -> None:
+        reader = DumpReader(framings())
+        assert reader.feed(log_line(HEARTBEAT)) == [Piece(HEARTBEAT)]
+        assert reader.feed(f"and 0000: {HEARTBEAT.hex()}\n") == [Piece(HEARTBEAT)]
+
+    def test_many_would_be_frames_do_not_wait_for_ever(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reader_module, "MOST_WAITING", 3)
+        reader = DumpReader(framings())
+        bad = damaged(HEARTBEAT, 12)
+        given_ = [piece for _ in range(20) for piece in reader.feed(log_line(bad))]
+        assert len(given_) > 10
+        assert [*given_, *reader.finish()] == [Piece(bad)] * 20
+
+    def test_a_frame_of_a_weak_form_waits_for_a_stronger_one_that_began_before(self) -> None:
+        inner = HEARTBEAT
+        outer = Frame(0x4210, (1, 2), 3, bytes(5) + inner + bytes(20)).build()
+        assert frames(xxd(outer)) == [outer]
+
+    def test_a_long_line_is_cut_between_words(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reader_module, "LONGEST_LINE", 2000)
+        text = ("[" + ", ".join(map(str, REALTIME * 5))) + "]"
+        assert frames(text) == [REALTIME] * 5
+        assert content("zz" * 2500 + " " + REALTIME.hex(" ")) == REALTIME
+
+    def test_a_row_that_is_too_long_is_none(self) -> None:
+        assert frames("0000: " + HEARTBEAT.hex() + " " * 5000 + ".") == [HEARTBEAT]
+
+
+class TestMasked:
+    @pytest.mark.parametrize("mask", ["**", "xx", "XX", "??", "••", "█*"])
+    def test_masked_digits_are_told_and_not_guessed(self, mask: str) -> None:
+        text = f"serial hidden: {REALTIME[:7].hex()}{mask * 4}{REALTIME[11:].hex()}\n"
+        hidden = REALTIME[:7] + bytes(4) + REALTIME[11:]
+        assert pieces(text) == [Piece(hidden, (7, 8, 9, 10))]
+
+    def test_they_are_found_in_a_dump_too(self) -> None:
+        text = xxd(HEARTBEAT).replace("6d4e 1cab a1", "6d** **** **")
+        assert pieces(text) == [Piece(HEARTBEAT[:7] + bytes(4) + HEARTBEAT[11:], (7, 8, 9, 10))]
+
+    def test_with_a_sum_that_is_right_by_chance_it_is_masked_still(self) -> None:
+        zero = Frame(0x4710, (1, 2), 0, b"\0").build()
+        text = f"x {zero[:7].hex()}********{zero[11:].hex()} {HEARTBEAT.hex()}"
+        assert pieces(text) == [Piece(zero, (7, 8, 9, 10)), Piece(HEARTBEAT)]
+
+    def test_after_squeezed_rows_they_are_where_they_belong(self) -> None:
+        data = Frame(0x4210, (1, 2), 3, bytes(5) + bytes(96) + b"\x07" * 16).build()
+        text = hexdump_c(data)
+        assert "*\n" in text
+        assert frames("x\n" + text) == [data]
+        text = text.replace("07 07 07", "** 07 07", 1)
+        (piece,) = pieces(text)
+        assert piece.masked == (piece.data.index(b"\x07") - 1,)
+
+    def test_ranges_are_noted(self) -> None:
+        text = f"x {REALTIME[:7].hex()}********{REALTIME[11:].hex()}\n"
+        assert "line 1: a frame with 4 masked bytes" in notes_of(text)
+
+
+class TestNotes:
+    def test_what_was_read_how_and_what_was_left_out_is_told(self) -> None:
+        text = f"one\ntwo\n{log_line(HEARTBEAT)}three\n{xxd(HEARTBEAT)}four\nfive\n"
+        assert notes_of(text) == [
+            "left out lines 1 to 2: nothing in it decodes",
+            "from line 3: read as hex among text",
+            "left out line 4: nothing in it decodes",
+            "from line 5: read as dump with addresses",
+            "left out lines 6 to 7: nothing in it decodes",
+        ]
+
+    def test_of_plain_hex_it_is_said_that_it_is_that(self) -> None:
+        assert notes_of(HEARTBEAT.hex()) == ["read as plain hex"]
+
+
+class TestReadings:
+    def test_every_form_that_gives_something_is_there_once(self) -> None:
+        assert readings("01 03 02") == [b"\x01\x03\x02", b"\x01\x03\x02"[:3]][:1]
+        assert b"\x01\x03\x02\x01\x0a" in readings("TX: [1, 3, 2, 1, 10]")
+
+    def test_nothing_gives_nothing(self) -> None:
+        assert readings("") == []
+
+
+class TestOddities:
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            (r'"\245\1\0\020G\227mN\034\253\241\0\x12\x15"', True),
+            ('"\\u00a5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15"', True),
+            ("b'\\xa5\\x01\\x00\\x10G\\x97mN\\x1c\\xab\\xa1\\x00\\x12\\x15", True),
+            ("{0xa5,0x1,0x0,0x10,0x47,0x97,0x6d,0x4e,0x1c,0xab,0xa1,0x0,0x12,0x15}", True),
+            (
+                (
+                    "0xa5, /* start */ 0x01, 0x00 /* length */, 0x10, 0x47, 0x97, 0x6d,"
+                    "0x4e, 0x1c, 0xab, 0xa1, 0x00, 0x12, 0x15 /* end"
+                ),
+                True,
+            ),
+            ("0000: a5 01 00 10 47 97 6d 4e 1c ab a1  00 12 15", True),
+            ("0000: 40 40 40 40 a5 01 00 10 47 97 6d 4e 1c ab a1  00 12 15", True),
+            ("0000: 40 40\n*\n000b: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15", True),
+            ("*\n0000\n*\n000b: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15", True),
+            ("0000: a501 0010 4797 6d4e 1cab a100 1215 |", True),
+            ("0000  a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15  and more", True),
+            ("a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15 {", True),
+            ("a501001047976d4e1ca\nba1001215 {", True),
+            ("x: a501001047976d4e1ca\nba1001215\n", True),
+            ("x: a501001047976d4e1ca ...\nba1001215\n", False),
+        ],
+    )
+    def test_what_people_write(self, text: str, found: bool) -> None:  # noqa: FBT001
+        outcome: list[bytes] = []
+        with suppress(ProtocolError):
+            outcome = frames(text)
+        assert outcome == ([HEARTBEAT] if found else [])
+
+    def test_digits_are_bytes_unless_masked(self) -> None:
+        assert from_digits("a501") == (b"\xa5\x01", ())
+        assert from_digits("a5*1x?") == (b"\xa5\0\0", (1, 2))
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a", "a5", "a5 ", "0x", "0xa5,", "*", "* ", "'", "\\'", "'\\", '"\\x', "/*", "/* */", "=",
+        "1 ", "-1,", "a5  ", "a5 01  .", "0000: a5 01  ..\n", "*\n", "0000 \n", "|", ">", "\\x",
+        "b'",         "abcdefgh1234", "aB+/", "a5 00 10 ", "0101000000", "a5ff0f", "A:", "   ",
+        "xx",
+        "x ",
+        "\x1b[",
+        "a5 01 00 10 47 97 6d 4e 1c ab a1 00 13 15\n", "1\n", "a\n", "٣", "\xa0",
+    ],
+)  # fmt: skip
+def test_reading_is_linear(unit: str) -> None:
+    """Sixteen times the text takes no more than some thirty times the time, by the best of three.
+
+    Times are compared with times, so that the machine does not matter; what is quadratic takes
+    256 times as long.
+    """
+    from time import process_time
+
+    def took(size: int) -> float:
+        text = "; " + unit * (size // len(unit))
+        best = 9e9
+        for _ in range(3):
+            begin = process_time()
+            with suppress(ProtocolError):
+                content(text)
+            best = min(best, process_time() - begin)
+        return best
+
+    small, large = took(8_000), took(128_000)
+    assert large < 64 * max(small, 0.002)
+
+
+def test_every_form_has_its_own_name() -> None:
+    assert len({form().name for form in FORMS}) == len(FORMS)
