@@ -1,0 +1,130 @@
+"""What a session asks of the program that runs it, and what it remembers of a device.
+
+Theory of operation
+-------------------
+A *session* is one side of a conversation, without a socket: `receive(item, now)` takes what a
+`StreamDecoder` found, `poll(now)` does what is due, and both return *actions*. The program carries
+them out in the order given:
+
+- `Record`: keep this.
+- `Dated` (of `reading.py`): the record with this key was measured then. It may come long after its
+  record, and for a record of another connection.
+- `Send`: send these bytes, once every record before it, in this list or an earlier one of this
+  connection, is safe on disk. That is how what is acknowledged is stored.
+- `Note`: something that a person may want to know.
+- `Close`: end the connection, once all before it is sent.
+
+*Time* is unix seconds, a float, and comes in as an argument; `due` says when to poll next.
+
+*What outlives a connection* is a `DeviceState`, one a serial. The session asks for it by the first
+frame that names a serial (`States`), and changes it; the program keeps it with the record that
+changed it. Of two connections with one serial the newer has the state.
+
+*Watching* is the part of a session that makes records of what a device says, whoever answers: the
+families' `Watcher`. A cloud session is a watcher that also answers; a relay only watches.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from inverterproto.reading import Dated
+from inverterproto.stream import Item
+
+
+class Record(NamedTuple):
+    """Something that a device said, to be kept.
+
+    Attributes:
+        key: 16 bytes, a hash of what was measured: what is sent again has the same.
+        family: the family's name, None for bytes of no family.
+        kind: the message's name (`"data"`, `"status"`, …), `"unknown"` or `"unframed"`.
+        device: the serial of what measured it, else of who sent it, else None.
+        via: the serial of the logger that carried it, where there is one.
+        historic: whether the device had kept it and sent it later.
+        stamp: the device's own time, in seconds of its own clock (Deye: its counter, the total
+            working time), None where it tells none.
+        frame: the bytes of the frame, or of the run; credentials are masked.
+        masked: whether some were.
+        known: whether a layout tells what it says; what is not known has a budget of its own.
+        sender: `"device"` or `"cloud"`.
+    """
+
+    key: bytes
+    family: str | None
+    kind: str
+    device: str | None
+    via: str | None
+    historic: bool
+    stamp: float | None
+    frame: bytes
+    masked: bool = False
+    known: bool = True
+    sender: str = "device"
+
+
+class Send(NamedTuple):
+    """Send these bytes, once all records before it are safe."""
+
+    data: bytes
+
+
+class Note(NamedTuple):
+    """Something that a person may want to know.
+
+    Attributes:
+        event: a short name, e.g. `"login"`, `"unknown-message"`, `"unanswered"`.
+        text: for people; it holds no secret.
+        device: the serial it is about, if that is known.
+    """
+
+    event: str
+    text: str
+    device: str | None = None
+
+
+class Close(NamedTuple):
+    """End the connection, once all before it is sent."""
+
+    reason: str
+
+
+Action: TypeAlias = Record | Dated | Send | Note | Close
+
+
+class DeviceState(Protocol):
+    """What outlives a connection.
+
+    Attributes:
+        revision: grows whenever `to_state` has something new to tell.
+    """
+
+    revision: int
+
+    def settle(self, now: float) -> list[Dated]:
+        """Return the records that are dated because their waiting is over."""
+        ...
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what is to be remembered, fit for JSON."""
+        ...
+
+
+States: TypeAlias = Callable[[str], Any]
+"""Gives the state of the device with a serial: the family's own, a new one where there is none."""
+
+
+class Session(Protocol):
+    """One side of a conversation."""
+
+    def receive(self, item: Item, now: float) -> list[Action]:
+        """Take a frame or a run of unframed bytes; return what to do about it."""
+        ...
+
+    def poll(self, now: float) -> list[Action]:
+        """Return what is to be done by now."""
+        ...
+
+    @property
+    def due(self) -> float:
+        """When to poll next, in unix seconds; infinity if there is nothing to wait for."""
+        ...
