@@ -64,10 +64,10 @@ class Told(list[tuple[str, str]]):
 
 async def safe(store: Store) -> None:
     """Wait until all that was put into it is on disk."""
-    done = asyncio.get_running_loop().create_future()
-    store.when_safe(lambda: done.done() or done.set_result(None))
+    done = asyncio.Event()
+    store.when_safe(done.set)
     async with asyncio.timeout(PATIENCE):
-        await done
+        await done.wait()
 
 
 @asynccontextmanager

@@ -95,7 +95,7 @@ class Reader:
             "SELECT family, serial, via, first, last, answered, state FROM device "
             "ORDER BY last DESC"
         ).fetchall()
-        return [Device(*row[:6], json.loads(row[6] or "{}")) for row in rows]
+        return [Device(*known, json.loads(state or "{}")) for *known, state in rows]
 
     def latest(self, device: str, kind: str) -> Kept | None:
         """Return the latest record of a kind that a device, or what it carries, sent."""
@@ -161,7 +161,8 @@ class Reader:
 
 
 def _conditions(device: str | None, since: float | None) -> tuple[str, list[Any]]:
-    text, values = "", []
+    text = ""
+    values: list[Any] = []
     if device is not None:
         text += "AND (device.serial = ? OR carrier.serial = ?) "
         values += [device, device]
