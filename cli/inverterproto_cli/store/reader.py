@@ -95,7 +95,7 @@ class Reader:
             "SELECT family, serial, via, first, last, answered, state FROM device "
             "ORDER BY last DESC"
         ).fetchall()
-        return [Device(*known, json.loads(state or "{}")) for *known, state in rows]
+        return [Device._make((*row[:6], json.loads(row[6] or "{}"))) for row in rows]
 
     def latest(self, device: str, kind: str) -> Kept | None:
         """Return the latest record of a kind that a device, or what it carries, sent."""
