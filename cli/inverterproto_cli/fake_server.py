@@ -1,0 +1,66 @@
+"""`inverterproto fake-server`: takes the cloud's place, for devices of both families.
+
+Every message is answered as the cloud would; what is acknowledged is on disk before the answer
+leaves. Each port recognises both families.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inverterproto_cli.serve_options import Serving, addresses_of, serving_options
+
+DEFAULTS = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777", "test": "127.0.0.1:7778"}  # noqa: S104 - devices are to reach it
+
+
+@click.command("fake-server")
+@serving_options(DEFAULTS)
+@click.option(
+    "--heartbeat",
+    type=click.IntRange(1, 3600),
+    default=60,
+    show_default=True,
+    envvar="INVERTERPROTO_HEARTBEAT",
+    metavar="SECONDS",
+    help="Tell loggers to send a heartbeat so often.",
+)
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    envvar="INVERTERPROTO_RESUME",
+    help="Ask batteries for the records that were missed.",
+)
+@click.option(
+    "--sync-time",
+    is_flag=True,
+    envvar="INVERTERPROTO_SYNC_TIME",
+    help="Make batteries set their clock.",
+)
+@click.option(
+    "--config-file",
+    "config_files",
+    multiple=True,
+    metavar="SERIAL=FILE",
+    envvar="INVERTERPROTO_CONFIG_FILE",
+    help="Serve this configuration (JSON) to the battery with this serial.",
+)
+def command(
+    heartbeat: int,
+    resume: bool,  # noqa: FBT001 - click's way to hand over an option
+    sync_time: bool,  # noqa: FBT001
+    config_files: tuple[str, ...],
+    **options: Any,  # noqa: ANN401 - those of serving_options
+) -> None:
+    """Be the cloud for loggers and batteries, on your own machine.
+
+    Listens for both families, answers every message, keeps every record in the store, and shows
+    each reading in a line. Point the device's server address, or a DNS entry, at this machine.
+
+    \b
+    inverterproto fake-server
+    inverterproto fake-server --listen deye=0.0.0.0:10001 --json
+    """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
