@@ -4,16 +4,13 @@ Every message is answered as the cloud would; what is acknowledged is on disk be
 leaves. Each port recognises both families.
 """
 
-import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
-from inverterproto_cli.serve_options import Serving, addresses_of, serving_options
+from inverterproto_cli.serve_options import serving_options
 
-DEFAULTS = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777", "test": "127.0.0.1:7778"}  # noqa: S104 - devices are to reach it
+DEFAULTS = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777", "test": "127.0.0.1:7778"}
 
 
 @click.command("fake-server")

@@ -22,7 +22,6 @@ from typing import Any
 from inverterproto.families import FAMILIES
 from inverterproto.reading import Dated
 from inverterproto.session import Action, DeviceState, Note, Record
-from inverterproto.stream import Framed
 from inverterproto_cli.logs import Log
 from inverterproto_cli.store import NoStore, Store
 
@@ -72,11 +71,15 @@ class Keeper:
             for serial, state in self.store.states(family).items():
                 self._remembered[family, serial] = state
         self._newest = self.store.newest
-        for _, family_name, _, _, _, arrival, _, frame in self.store.undated():
-            family = FAMILIES[family_name]
-            watcher = family.watcher(lambda serial, name=family_name: self.state(name, serial))
-            actions = watcher.watch(Framed(0, frame, family.framing), arrival)
-            self.carry_out([action for action in actions if isinstance(action, Dated)], arrival)
+        for record, arrival in self.store.undated():
+            serial = record.via or record.device
+            state = (
+                None
+                if record.family is None or serial is None
+                else self.state(record.family, serial)
+            )
+            if state is not None:
+                self.carry_out(state.recall(record, arrival), arrival)
 
     def clock_is_right(self, now: float) -> bool:
         """Return whether the host's clock is not behind what the store has seen already."""

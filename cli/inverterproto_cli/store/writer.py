@@ -133,13 +133,16 @@ class Store:
         )
         return {serial: json.loads(state) for serial, state in rows}
 
-    def undated(self) -> list[tuple[Any, ...]]:
-        """Return the records that wait for a date; before the start."""
-        return self._connection.execute(
-            "SELECT record.key, record.family, device.serial, record.via, historic, arrival, "
-            "stamp, frame FROM record LEFT JOIN device ON device.id = record.device "
-            "WHERE source IS NULL AND known ORDER BY record.id"
-        ).fetchall()
+    def undated(self) -> list[tuple[Record, float]]:
+        """Return the records that wait for a date, with their arrivals; before the start."""
+        rows = self._connection.execute(
+            "SELECT key, record.family, kind, device.serial, carrier.serial, historic, stamp, "
+            "frame, masked, known, sender, arrival FROM record "
+            "LEFT JOIN device ON device.id = record.device "
+            "LEFT JOIN device AS carrier ON carrier.id = record.via "
+            "WHERE source IS NULL ORDER BY record.id"
+        )
+        return [(Record(*values), arrival) for *values, arrival in rows]
 
     def keep(self, record: Record, arrival: float, answered: str | None = None) -> bool:
         """Write a record; return False if there is no room for it."""
