@@ -4,7 +4,7 @@ Outside the two family packages themselves, this is the only place that knows th
 family's modules are imported when first used, so that who speaks one does not pay for the other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +15,7 @@ from inverterproto.stream import Framing
 if TYPE_CHECKING:
     from inverterproto.layout import Row
     from inverterproto.private import Private
+    from inverterproto.session import DeviceState, Session, States
 
 
 class Message(Protocol):
@@ -139,6 +140,21 @@ class Family:
         """
         dating: Dating = self._module("dates").Dating(clock_offset, now)
         return dating
+
+    def watcher(self, states: "States") -> Any:  # noqa: ANN401 - the family's own Watcher
+        """Return what makes records of one connection, whoever answers there."""
+        return self._module("session").Watcher(states)
+
+    def cloud_session(self, states: "States", **options: Any) -> "Session":  # noqa: ANN401 - by family
+        """Return the cloud's side of one connection; the options are those of the family's own."""
+        session: Session = self._module("session").CloudSession(states, **options)
+        return session
+
+    def state(self, saved: Mapping[str, Any] | None = None) -> "DeviceState":
+        """Return the state of a device: a new one, or the one that `to_state` told."""
+        home = self._module("session").DeviceState
+        state: DeviceState = home() if saved is None else home.from_state(saved)
+        return state
 
     @property
     def message_names(self) -> tuple[str, ...]:

@@ -11,8 +11,12 @@ them out in the order given:
   record, and for a record of another connection.
 - `Send`: send these bytes, once every record before it, in this list or an earlier one of this
   connection, is safe on disk. That is how what is acknowledged is stored.
+- `Answer`: this came of what the session asked of its peer, or nothing did.
 - `Note`: something that a person may want to know.
 - `Close`: end the connection, once all before it is sent.
+
+A record that tells its own time, or none, is dated in the same list; every record is dated once its
+waiting is over, be it as `unknown`.
 
 *Time* is unix seconds, a float, and comes in as an argument; `due` says when to poll next.
 
@@ -30,12 +34,16 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from inverterproto.reading import Dated
 from inverterproto.stream import Item
 
+MOST_UNFRAMED = 64 * 1024
+"""Whoever sends so many bytes without a frame speaks something else."""
+
 
 class Record(NamedTuple):
     """Something that a device said, to be kept.
 
     Attributes:
-        key: 16 bytes, a hash of what was measured: what is sent again has the same.
+        key: 16 bytes, a hash of what was measured: what is sent again has the same. Of masked
+            frames it is taken after masking, so that nobody can try passwords against it.
         family: the family's name, None for bytes of no family.
         kind: the message's name (`"data"`, `"status"`, …), `"unknown"` or `"unframed"`.
         device: the serial of what measured it, else of who sent it, else None.
@@ -82,26 +90,55 @@ class Note(NamedTuple):
     device: str | None = None
 
 
+class Answer(NamedTuple):
+    """What came of something that the session asked of its peer.
+
+    Who asked gets it: a program that polls, a page that shows. It is not for the store, and not
+    masked.
+
+    Attributes:
+        key: the asker's own name for the question (of what a session asks by itself, the
+            message's name).
+        message: the family's message that answers; None if none came.
+        seconds: from the first time of asking until now.
+        final: whether nothing more will come.
+        problem: what is wrong: with the answer, or why there is none.
+    """
+
+    key: object
+    message: Any
+    seconds: float
+    final: bool = True
+    problem: str = ""
+
+
 class Close(NamedTuple):
     """End the connection, once all before it is sent."""
 
     reason: str
 
 
-Action: TypeAlias = Record | Dated | Send | Note | Close
+Action: TypeAlias = Record | Dated | Send | Answer | Note | Close
 
 
 class DeviceState(Protocol):
     """What outlives a connection.
 
-    Attributes:
-        revision: grows whenever `to_state` has something new to tell.
+    Of the records that wait for a date the state holds nothing: after a restart the program shows
+    them again (`recall`).
     """
 
-    revision: int
+    @property
+    def revision(self) -> int:
+        """Grows whenever `to_state` has something new to tell."""
+        ...
 
     def settle(self, now: float) -> list[Dated]:
         """Return the records that are dated because their waiting is over."""
+        ...
+
+    def recall(self, record: Record, arrival: float) -> list[Dated]:
+        """Take in a record that was kept undated; return what is dated by it."""
         ...
 
     def to_state(self) -> dict[str, Any]:
@@ -110,7 +147,10 @@ class DeviceState(Protocol):
 
 
 States: TypeAlias = Callable[[str], Any]
-"""Gives the state of the device with a serial: the family's own, a new one where there is none."""
+"""Gives the state of the device with a serial: the family's own, a new one where there is none.
+
+None means that the program wants nothing of that device: it is neither kept nor answered.
+"""
 
 
 class Session(Protocol):
@@ -128,3 +168,29 @@ class Session(Protocol):
     def due(self) -> float:
         """When to poll next, in unix seconds; infinity if there is nothing to wait for."""
         ...
+
+
+class UnframedLimit:
+    """Tells when a peer has sent too many bytes without a frame.
+
+    Attributes:
+        reached: whether it has: the connection is over.
+    """
+
+    __slots__ = ("_count", "reached")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.reached = False
+
+    def framed(self) -> None:
+        """Take notice of a frame."""
+        self._count = 0
+
+    def unframed(self, size: int) -> list[Action]:
+        """Take notice of so many other bytes; return a `Close` when they are too many."""
+        self._count += size
+        if self._count < MOST_UNFRAMED or self.reached:
+            return []
+        self.reached = True
+        return [Close(f"{self._count} bytes without a frame")]

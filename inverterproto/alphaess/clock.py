@@ -65,7 +65,7 @@ ZONE_TOLERANCE = 10.0  # give or take,
 ZONE_GREATEST = 26 * 3600.0 + ZONE_TOLERANCE  # from UTC−12 to UTC+14 at the most
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_STAMP = re.compile(r"(\d{4})/(\d\d)/(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
+_match_stamp = re.compile(r"\d{4}/\d\d/\d\d (?:[01]\d|2[0-3]):\d\d:\d\d", re.ASCII).fullmatch
 
 
 def parse_stamp(text: object) -> float | None:
@@ -76,12 +76,10 @@ def parse_stamp(text: object) -> float | None:
     >>> parse_stamp("2021/03/24 09:40:13")
     1616578813.0
     """
-    match = _STAMP.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
+    if not isinstance(text, str) or not _match_stamp(text):
         return None
-    year, month, day, hour, minute, second = map(int, match.groups())
     try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+        return datetime.fromisoformat(f"{text.replace('/', '-')}+00:00").timestamp()
     except ValueError:
         return None
 
@@ -198,6 +196,12 @@ class BatteryClock:
             arrival: when it came.
             historic: whether the battery had stored it.
         """
+        if stamp is not None and not historic and not (self._live or self._stored):
+            # The ordinary case, many times as often as all others: nothing waits, no step.
+            estimate = stamp - arrival
+            if self._greatest and abs(estimate - max(self._greatest)) <= NEAR:
+                self._refine(estimate, arrival)
+                return [date(stamp, max(self._greatest), key)]
         self._expire(arrival)
         self._order += 1
         if stamp is not None:
@@ -240,13 +244,18 @@ class BatteryClock:
             self._live.append(record)
             self._find_step()
             return
-        elif record.arrival - self._since >= BLOCK:
-            self._greatest, self._since = [self._greatest[1], estimate], record.arrival
         else:
-            self._greatest[1] = max(self._greatest[1], estimate)
+            self._refine(estimate, record.arrival)
         while self._live:
             self._settle_live()
         self._date_live(record, max(self._greatest))
+
+    def _refine(self, estimate: float, now: float) -> None:
+        """Take in an estimate that is near the present offset."""
+        if now - self._since >= BLOCK:
+            self._greatest, self._since = [self._greatest[1], estimate], now
+        elif estimate > self._greatest[1]:
+            self._greatest[1] = estimate
 
     def _find_step(self) -> None:
         """Take a step if the latest waiting records agree upon one."""

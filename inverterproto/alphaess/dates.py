@@ -41,7 +41,7 @@ class Dating:
         del message  # all that matters of it is in its records
         dates = []
         for key, record in zip(keys, records, strict=True):
-            stamp = _usable(record.stamp)
+            stamp = usable_stamp(record.stamp)
             if arrival is None:
                 dates.append(date(stamp, self._clock_offset, key))
             else:
@@ -69,6 +69,6 @@ class Dating:
         return self.settle(inf)
 
 
-def _usable(stamp: object) -> float | None:
+def usable_stamp(stamp: object) -> float | None:
     """Return a stamp that is one: in the year 1 or 9999 less an offset is no date any more."""
     return stamp if isinstance(stamp, float) and 0 <= stamp < LATEST_STAMP else None

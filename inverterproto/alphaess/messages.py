@@ -86,7 +86,7 @@ TYPES: dict[tuple[int, int], MessageType] = {
 
 _UNKNOWN = MessageType("unknown", None)
 
-_KINDS = {STATUS: "status", RECORD: "record", STORED: "stored", CONFIGURATION: "configuration"}
+KINDS = {STATUS: "status", RECORD: "record", STORED: "stored", CONFIGURATION: "configuration"}
 """The messages that measure something, and the kind of their records."""
 
 
@@ -180,8 +180,8 @@ class Message:
     def device(self) -> str | None:
         """The battery's serial where the payload names it, else None."""
         if self._typed not in (None, ...):
-            return _serial(self._typed.SN)
-        return next(filter(None, map(_serial_of, self._records())), None)
+            return to_serial(self._typed.SN)
+        return next(filter(None, map(serial_of, self._records())), None)
 
     @property
     def typed(self) -> Any:  # noqa: ANN401 - typed.Status, whose attributes the table declares
@@ -228,7 +228,7 @@ class Message:
             found += [f"{where}{problem}" for problem in measured.problems]
             if numbered and fields and not measured.values:
                 found.append(f"{where}nothing measured")
-            if measured.values and self.name != CONFIGURATION and _stamp_of(fields) is None:
+            if measured.values and self.name != CONFIGURATION and stamp_of(fields) is None:
                 found.append(f"{where}Time: no date that can be read")
         if len(found) > MOST_PROBLEMS:
             found[MOST_PROBLEMS:] = [f"and {len(found) - MOST_PROBLEMS} more problems"]
@@ -237,7 +237,7 @@ class Message:
     @property
     def stamp(self) -> float | None:
         """The time of a status or record by the battery's clock, as `clock.parse_stamp` has it."""
-        return _stamp_of(self.fields) if self.name in (STATUS, RECORD) else None
+        return stamp_of(self.fields) if self.name in (STATUS, RECORD) else None
 
     def records(self, confidence: str = "B") -> list[Record]:
         """Return what was measured: no record, one, or one for each row of stored records.
@@ -245,12 +245,12 @@ class Message:
         Args:
             confidence: the least confidence of the keys to take, `"A"`, `"B"` or `"C"`.
         """
-        kind = _KINDS.get(self.name, "")
+        kind = KINDS.get(self.name, "")
         return [
             Record(
                 family="alphaess",
-                device=_serial_of(fields),
-                stamp=None if kind == CONFIGURATION else _stamp_of(fields),
+                device=serial_of(fields),
+                stamp=None if kind == CONFIGURATION else stamp_of(fields),
                 historic=kind == "stored",
                 values=measured.values,
                 kind=kind,
@@ -261,7 +261,7 @@ class Message:
 
     def _measured(self, confidence: str) -> list[tuple[Fields, Measured]]:
         """Return for each record its fields and what they measure."""
-        if self.name not in _KINDS:
+        if self.name not in KINDS:
             return []
         try:
             by_confidence = self._by_confidence
@@ -345,19 +345,19 @@ def build(name: str, fields: Mapping[str, Any]) -> Frame:
     return Frame(VERSION, direction, command, build_payload(direction, command, fields))
 
 
-def _serial(value: object) -> str | None:
+def to_serial(value: object) -> str | None:
     """Return a serial that can be one, else None."""
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_SERIAL:
         return None
     return value if value.isascii() and value.isprintable() else None
 
 
-def _serial_of(fields: Mapping[str, Any]) -> str | None:
-    """Return the battery's serial; in a login it is the user's name."""
-    return _serial(fields.get("SN", fields.get("UserName")))
+def serial_of(fields: Mapping[str, Any]) -> str | None:
+    """Return the serial of the battery that fields name; in a login it is the user's name."""
+    return to_serial(fields.get("SN", fields.get("UserName")))
 
 
-def _stamp_of(fields: Mapping[str, Any]) -> float | None:
+def stamp_of(fields: Mapping[str, Any]) -> float | None:
     """Return a record's time by the battery's clock; a table has the date apart."""
     date, time = fields.get("Date"), fields.get("Time")
     return parse_stamp(time if date is None else f"{date} {time}")

@@ -38,6 +38,27 @@ Status: type[Any] = msgspec.defstruct(
 _decode = msgspec.json.Decoder(Status, strict=False).decode
 
 
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What a server must know of a message that is kept as it came: whose it is, and its time."""
+
+    SN: str | None = None
+    Time: str | None = None
+
+
+_decode_head = msgspec.json.Decoder(Head).decode
+
+
+def decode_head(payload: bytes) -> Head | None:
+    """Return serial and time of a payload, at a quarter of the price of all of it.
+
+    None for what is no JSON object, or has them in another form than as texts.
+    """
+    try:
+        return _decode_head(payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
 def decode(frame: Frame) -> Any:  # noqa: ANN401 - Status, whose attributes the table declares
     """Return what a frame says as a `Status`; None if it is no status or not an ordinary one."""
     if frame.command != STATUS_COMMAND or frame.direction != REQUEST:

@@ -6,6 +6,7 @@
 
 `StreamDecoder(FRAMING)` (from `inverterproto`) finds frames in a stream; `LoggerDating` dates the
 records of a logger that was not told the time; `modbus` has the Modbus RTU messages in commands.
+`CloudSession`, `LoggerSession` and `Watcher` hold conversations (see `inverterproto.session`).
 """
 
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from inverterproto.deye.dating import LoggerDating, Stamp
     from inverterproto.deye.frame import FRAMING, Frame, V5Framing
     from inverterproto.deye.layouts import layout_of
+    from inverterproto.deye.masking import mask_frame
     from inverterproto.deye.messages import (
         DATA,
         HANDSHAKE,
@@ -35,11 +37,21 @@ if TYPE_CHECKING:
         build_payload,
         is_request,
     )
+    from inverterproto.deye.session import (
+        CloudSession,
+        CommandResponder,
+        LoggerSession,
+        LoggerState,
+        Stick,
+        Watcher,
+    )
 
 _HOMES = {
     "AT_KIND": "bodies",
     "COMMAND": "bodies",
     "COMMAND_REPLY": "bodies",
+    "CloudSession": "session",
+    "CommandResponder": "session",
     "DATA": "messages",
     "FRAMING": "frame",
     "Frame": "frame",
@@ -47,17 +59,22 @@ _HOMES = {
     "HEARTBEAT": "messages",
     "INTERIM_REPLY": "bodies",
     "LoggerDating": "dating",
+    "LoggerSession": "session",
+    "LoggerState": "session",
     "MODBUS_KIND": "bodies",
     "Message": "messages",
     "POWER_KIND": "bodies",
     "REPORT": "messages",
     "Stamp": "dating",
+    "Stick": "session",
     "V5Framing": "frame",
     "WIFI": "messages",
+    "Watcher": "session",
     "build_payload": "messages",
     "command": "commands",
     "is_request": "messages",
     "layout_of": "layouts",
+    "mask_frame": "masking",
     "reply": "commands",
 }
 
@@ -74,15 +91,22 @@ __all__ = [
     "POWER_KIND",
     "REPORT",
     "WIFI",
+    "CloudSession",
+    "CommandResponder",
     "Frame",
     "LoggerDating",
+    "LoggerSession",
+    "LoggerState",
     "Message",
     "Stamp",
+    "Stick",
     "V5Framing",
+    "Watcher",
     "build_payload",
     "command",
     "is_request",
     "layout_of",
+    "mask_frame",
     "reply",
 ]
 

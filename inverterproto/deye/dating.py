@@ -125,11 +125,17 @@ class _Record:
 
     def dated(self, offset: int, source: TimeSource) -> Dated | None:
         """Return its date by this offset, or None if that is not plausible."""
-        counter = self.stamp.total_working_time
-        time = (counter + offset) & _U32
-        if not EARLIEST <= time <= self.latest:
-            return None
-        return Dated(self.key, float(time), source, float(time - counter))
+        return _date(self.key, self.stamp.total_working_time, offset, self.latest, source)
+
+
+def _date(
+    key: object, counter: int, offset: int, latest: float, source: TimeSource
+) -> Dated | None:
+    """Return the date of a record by an offset, or None if that is not plausible."""
+    time = (counter + offset) & _U32
+    if not EARLIEST <= time <= latest:
+        return None
+    return Dated(key, float(time), source, float(time - counter))
 
 
 class LoggerDating:
@@ -173,12 +179,14 @@ class LoggerDating:
         came = inf if arrival is None else arrival
         trusted = None if came < EARLIEST else arrival
         latest = self._latest if trusted is None else trusted + FUTURE
-        seen = _Record(key, stamp, historic, trusted, latest, came, came + FIRST_LOOK)
-        own = seen.dated(stamp.offset_time, TimeSource.DEVICE) if stamp.offset_time else None
+        counter, _, offset = stamp
+        own = _date(key, counter, offset, latest, TimeSource.DEVICE) if offset else None
         if own:
-            return self._learn(stamp) + ([own] if record else [])
+            learned = self._learn(stamp)
+            return [*learned, own] if record else learned
         if not record:
             return []
+        seen = _Record(key, stamp, historic, trusted, latest, came, came + FIRST_LOOK)
         sure = self._sure(seen)
         return [sure] if sure else self._wait(seen)
 

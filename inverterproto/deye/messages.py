@@ -98,6 +98,12 @@ TYPES: dict[int, MessageType] = {
 _UNKNOWN = MessageType("unknown", None, _always(payloads.UNKNOWN))
 
 
+def device_of(inverter_serial: object, logger: str) -> str:
+    """Return the serial of what measured: the inverter's where it is one, else the logger's."""
+    text = inverter_serial if isinstance(inverter_serial, str) else ""
+    return text if text and text.isascii() and text.isprintable() else logger
+
+
 def is_request(message_type: int) -> bool:
     """Return whether a device frame of this type, known or not, expects a reply (0x4x but 0x45)."""
     return message_type & 0xF0 == HANDSHAKE & 0xF0 and message_type != COMMAND
@@ -251,11 +257,10 @@ class Message:
             return []
         data = self.name == "data"
         serial = self.fields.get("inverter_serial") if data else None
-        own = isinstance(serial, str) and serial.isascii() and serial.isprintable() and serial
         return [
             Record(
                 family="deye",
-                device=str(serial) if own else self.device,
+                device=device_of(serial, self.device),
                 stamp=self.stamp,
                 historic=data and self.fields["frame_type"] & HISTORIC != 0,
                 values=measured.values,

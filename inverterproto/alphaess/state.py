@@ -1,0 +1,191 @@
+"""What is remembered of a battery from one connection to the next.
+
+Theory of operation
+-------------------
+A battery that connects again streams on without a login, so what is known of it goes by its serial:
+its clock, its trusted configuration, the last command's index, and what is missing.
+
+*What is missing.* A battery stores a record a minute and gives them on Resume (source: V). Live, it
+says enough by itself: a status every 10 s. So nothing is missed until it was silent for longer than
+`SILENCE`, two minutes, in which at least one stored record was surely made; a shorter silence is
+mere reconnecting. Then a `Gap` opens, from the last live record to the one that ended the silence,
+both by the battery's own clock, for that is how Resume asks. It closes as the stored records come:
+up to where they got, nothing is missing. It outlives connections, so that a dump that breaks off is
+asked for again, and only what is left of it.
+
+*A clock that was set* during the silence: what was stored before and after it is stamped
+differently. So the gap reaches from the earlier to the later of what the old and the new clock
+show at its ends. What was set by more than time zones can differ was not set from a time that
+meant anything: then the new clock alone counts. A live record whose own stamp is as far from what
+its clock is known to show ends no silence: it is nonsense, or the clock's step is not proved yet.
+
+*At most a week* is missing: a week of minutes is 10,080 records, 3,360 frames, some 6 MB. How many
+a battery holds is not known; of longer absences the last week is asked for.
+
+*What is to be saved.* `revision` grows at once when something changes that cannot be known again
+(the configuration, a gap, an index), and else once a minute: that a battery was heard 50 s later
+than is saved does no harm, as the gap then begins a little early, and what comes twice has the same
+key.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+from inverterproto.alphaess.clock import ZONE_GREATEST, BatteryClock
+from inverterproto.alphaess.configuration import check_configuration
+from inverterproto.reading import Dated
+from inverterproto.session import Record
+
+# All in seconds.
+MINUTE = 60.0
+SILENCE = 120.0  # a longer one leaves a gap
+LONGEST_GAP = 7 * 24 * 3600.0
+_LONGEST_INDEX = 9  # digits
+
+
+class Gap(NamedTuple):
+    """Stored records that are missing: from `since` to `until`, by the battery's clock."""
+
+    since: float
+    until: float
+
+    @property
+    def minutes(self) -> int:
+        """As many records as may be missing."""
+        return int(-(-(self.until - self.since) // MINUTE))
+
+
+class BatteryState:
+    """What is remembered of one battery (see `inverterproto.session.DeviceState`).
+
+    Args:
+        clock_offset: its clock minus UTC in seconds, where the user knows it.
+
+    Attributes:
+        clock: how far its clock is off; dates its records.
+        configuration: the payload of the trusted configuration, None where there is none.
+        gap: the stored records that are missing, None where none are.
+        revision: grows when there is something new to save.
+    """
+
+    def __init__(self, clock_offset: float | None = None) -> None:
+        self.clock = BatteryClock(clock_offset)
+        self.configuration: bytes | None = None
+        self.gap: Gap | None = None
+        self.revision = 0
+        self._heard: float | None = None  # when the last live record came,
+        self._stamp = 0.0  # and what the battery's clock showed then
+        self._saved = 0.0  # about when the revision grew for what was heard
+        self._index = 0  # of the last command that anybody gave
+
+    def observe(
+        self, key: object, stamp: float | None, arrival: float, *, historic: bool = False
+    ) -> list[Dated]:
+        """Take a record that was measured; return all that are dated by it.
+
+        Args:
+            key: the record's.
+            stamp: its own time as `clock.parse_stamp` has it, None if it has none that is usable.
+            arrival: when it came.
+            historic: whether the battery had stored it.
+        """
+        dated = self.clock.observe(key, stamp, arrival, historic=historic)
+        if stamp is not None:
+            if historic:
+                self._fill(stamp)
+            else:
+                self._hear(stamp, arrival)
+        return dated
+
+    def recall(self, record: Record, arrival: float) -> list[Dated]:
+        """Take in a record that was kept undated; return what is dated by it."""
+        return self.clock.observe(record.key, record.stamp, arrival, historic=record.historic)
+
+    def settle(self, now: float) -> list[Dated]:
+        """Return the records that are dated because their waiting is over."""
+        return self.clock.settle(now)
+
+    def _hear(self, stamp: float, now: float) -> None:
+        """Note a live record; after a silence, note what is missing."""
+        offset = self.clock.offset
+        if offset is None or abs(stamp - now - offset) > ZONE_GREATEST:
+            return
+        heard = self._heard
+        if heard is not None and now - heard > SILENCE:
+            self._open_gap(stamp, now - heard)
+        self._heard, self._stamp = now, stamp
+        if not 0 <= now - self._saved < MINUTE:
+            self._saved = now
+            self.revision += 1
+
+    def _open_gap(self, stamp: float, silence: float) -> None:
+        silence = min(silence, LONGEST_GAP)
+        begun, last = stamp - silence, self._stamp
+        if abs(begun - last) > ZONE_GREATEST:
+            last = begun
+        since, until = min(begun, last), max(stamp, last + silence)
+        if self.gap is not None and self.gap.since <= until:
+            since = min(since, self.gap.since)
+        self.gap = Gap(max(since, until - LONGEST_GAP), until)
+        self.revision += 1
+
+    def _fill(self, stamp: float) -> None:
+        """Note that the stored records have come up to `stamp`."""
+        gap = self.gap
+        if gap is None or not gap.since <= stamp <= gap.until:
+            return
+        self.gap = None if stamp > gap.until - MINUTE else gap._replace(since=stamp)
+        self.revision += 1
+
+    def close_gap(self) -> None:
+        """Give up what is still missing: the battery does not have it."""
+        self.gap = None
+        self.revision += 1
+
+    def trust(self, configuration: bytes, serial: str) -> None:
+        """Take a configuration as the one that the battery, whose serial is given, may be sent.
+
+        Raises:
+            ProtocolError: it is no configuration of this battery.
+        """
+        check_configuration(configuration, serial)
+        if configuration != self.configuration:
+            self.configuration = configuration
+            self.revision += 1
+
+    def next_index(self) -> int:
+        """Return the index of the next command."""
+        self._index += 1
+        self.revision += 1
+        return self._index
+
+    def see_index(self, index: object) -> None:
+        """Note the index of another's command: ours go on from there (source: D)."""
+        text = str(index)
+        if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_INDEX:
+            self._index = int(text)
+            self.revision += 1
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what is to be remembered as plain JSON; waiting records are not in it."""
+        return {
+            "clock": self.clock.to_state(),
+            "heard": self._heard,
+            "stamp": self._stamp,
+            "gap": None if self.gap is None else list(self.gap),
+            "index": self._index,
+            # A character for each byte: it is sent again as it came.
+            "configuration": self.configuration and self.configuration.decode("latin-1"),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return the state whose `to_state` this was."""
+        self = cls()
+        self.clock = BatteryClock.from_state(state["clock"])
+        self._heard, self._stamp = state["heard"], state["stamp"]
+        self.gap = None if state["gap"] is None else Gap(*state["gap"])
+        self._index = state["index"]
+        text = state["configuration"]
+        self.configuration = None if text is None else text.encode("latin-1")
+        return self

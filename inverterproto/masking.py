@@ -1,0 +1,62 @@
+"""Credentials in bytes that no declaration takes apart: found by how they look, and masked.
+
+What is kept for ever must not hold what opens a door. Fields that are declared to be passwords are
+masked where they are declared; this is for the rest: text of a logger's modem, messages and bytes
+that nobody knows. It works on bytes as they come, text or not, and keeps every length.
+
+*What looks like a credential:*
+
+- what an AT command sets whose name speaks of keys, passwords or users (`AT+WSKEY=…`, `AT+WEBU=…`);
+- what a modem answers (`+ok=…`): only the question would tell whether it is one, and
+  `+ok=admin,admin` is one;
+- the third of authentication, cipher and key, as in `WPA2PSK,AES,…`;
+- what has a name that speaks of passwords or tokens, in JSON, forms, headers, XML or plain text;
+- the password in a URL.
+
+It masks too much rather than too little: to the end of the line where no quotation mark ends it
+sooner. A credential without a name, or cut in two by the border of two runs, is not found.
+
+*Cost.* Each pattern begins with fixed words and repeats only what it cannot give back: linear.
+"""
+
+import re
+
+_NAME = (
+    rb"(?:passw(?:or)?d|passphrase|passwort|pwd|psk|secret|token|credential|authori[sz]ation|cookie"
+    rb"|(?:api|wifi|wlan|access|private|auth|session)[_-]?key)[\w-]{0,24}"
+)
+_LINE = rb"(?P<value>[^\x00-\x1f\x7f]+)"
+"""The rest of a line."""
+_SEPARATOR = rb"\s{0,4}[:=]\s{0,4}"
+
+_CREDENTIALS = tuple(
+    re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    for pattern in (
+        rb"AT\+[A-Z]{0,12}(?:KEY|PSK|PWD|PSW|PASS|WEBU|ASWD|TOKEN|SECRET)[A-Z]{0,12}=" + _LINE,
+        rb"\+ok=" + _LINE,
+        rb"(?:WPA[\w/-]{0,16}|WEP[\w-]{0,8}|SHARED|OPEN)\s?,\s?"
+        rb"(?:TKIPAES|TKIP|AES|CCMP|WEP-?[AH]?|NONE)\s?," + _LINE,
+        # Between quotation marks, perhaps escaped ones; then a bare JSON value.
+        _NAME
+        + rb"""\\?["']"""
+        + _SEPARATOR
+        + rb"""\\?(?P<mark>["'])(?P<value>(?:(?!(?P=mark))[^\\\x00-\x1f]|\\.)+)""",
+        _NAME + rb"""["']""" + _SEPARATOR + rb"""(?P<value>[^\s"',\]}\\][^,\]}\x00-\x1f]*)""",
+        _NAME + _SEPARATOR + rb"(?P<value>[^&\x00-\x1f\x7f]+)",
+        _NAME + rb">(?P<value>[^<\x00-\x1f]+)",
+        rb"://[^\s/@:]{0,256}:(?P<value>[^\s/@]{1,256})@",
+    )
+)
+
+
+def mask_text(raw: bytes) -> bytes:
+    """Return bytes with what looks like a credential masked by as many `*`."""
+    for pattern in _CREDENTIALS:
+        raw = pattern.sub(_mask, raw)
+    return raw
+
+
+def _mask(found: re.Match[bytes]) -> bytes:
+    start, end = found.span("value")
+    whole, begin = found[0], found.start()
+    return whole[: start - begin] + b"*" * (end - start) + whole[end - begin :]

@@ -1,0 +1,129 @@
+"""Conversations as tables: who says what when, and what the session does about it.
+
+A playbook is a list of rows `(when, who, what, *expected)`, read from top to bottom:
+
+- `"device"` or `"cloud"`, the session's peer, says bytes;
+- `"clock"`: nothing is said (`what` is None), time has passed;
+- `"program"`: whoever runs the session calls it (`what` is a function of session and time).
+
+Behind it stands every action that must come of it, in order, and no other. An expectation names
+what matters: `keeps("data", historic=True)`, `sends("data_reply", sequence=[22, 22])`. What is sent
+is compared by its bytes, or by its message's name, header and fields.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from inverterproto import decode
+from inverterproto.families import framings
+from inverterproto.reading import Dated
+from inverterproto.session import Action, Answer, Close, Note, Record, Send, Session
+from inverterproto.stream import StreamDecoder
+
+
+class Expected(NamedTuple):
+    """An action that must come: of some type, and with some properties."""
+
+    type: type
+    properties: dict[str, Any]
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={value!r}" for name, value in self.properties.items())
+        return f"{self.type.__name__}({told})"
+
+    def misfit(self, action: Action) -> str:
+        """Return what is different, or nothing."""
+        if type(action) is not self.type:
+            return f"a {type(action).__name__}"
+        found = seen(action)
+        wrong = [
+            f"{name}={found.get(name)!r}"
+            for name, value in self.properties.items()
+            if found.get(name) != value
+        ]
+        return ", ".join(wrong)
+
+
+def seen(action: Action) -> dict[str, Any]:
+    """Return the properties of an action; of what is sent or answered, also what it says."""
+    found = dict(action._asdict())
+    if isinstance(action, Send):
+        (item,) = decode(action.data)
+        found |= {"message": item.message.name, **item.header, **item.message.fields}
+    elif isinstance(action, Answer) and action.message is not None:
+        found |= {**action.message.fields, "message": action.message.name}
+    return found
+
+
+def keeps(kind: str, **properties: Any) -> Expected:  # noqa: ANN401 - of any kind
+    return Expected(Record, {"kind": kind, **properties})
+
+
+def dates(source: str, time: float | None = None) -> Expected:
+    return Expected(Dated, {"source": source, **({} if time is None else {"time": time})})
+
+
+def sends(what: str | bytes, **properties: Any) -> Expected:  # noqa: ANN401 - of any kind
+    return Expected(Send, {"data" if isinstance(what, bytes) else "message": what, **properties})
+
+
+def answers(key: object, **properties: Any) -> Expected:  # noqa: ANN401 - of any kind
+    return Expected(Answer, {"key": key, **properties})
+
+
+def notes(event: str, **properties: Any) -> Expected:  # noqa: ANN401 - of any kind
+    return Expected(Note, {"event": event, **properties})
+
+
+def closes() -> Expected:
+    return Expected(Close, {})
+
+
+class Playbook:
+    """Plays rows to a session, and checks what it does."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._stream = StreamDecoder(*framings())
+
+    def __call__(self, *rows: tuple[Any, ...]) -> list[Action]:
+        """Play some rows; return all that the session did."""
+        done: list[Action] = []
+        for number, (when, who, what, *expected) in enumerate(rows):
+            actions = list(self._act(when, who, what))
+            assert not _misfits(expected, actions), _report(number, rows[number], actions)
+            done += actions
+        return done
+
+    def _act(
+        self, when: float, who: str, what: bytes | Callable[[Any, float], Iterable[Action]] | None
+    ) -> Iterable[Action]:
+        if who == "clock":
+            assert when >= self.session.due, f"not due before {self.session.due}"
+            yield from self.session.poll(when)
+        elif who == "program":
+            assert callable(what)
+            yield from what(self.session, when)
+        else:
+            assert isinstance(what, bytes)
+            for item in [*self._stream.feed(what), *self._stream.flush()]:
+                yield from self.session.receive(item, when)
+
+
+def _misfits(expected: list[Expected], actions: list[Action]) -> bool:
+    return len(expected) != len(actions) or any(
+        each.misfit(action) for each, action in zip(expected, actions, strict=True)
+    )
+
+
+def _report(number: int, row: tuple[Any, ...], actions: list[Action]) -> str:
+    """Return a row and what came of it, for people."""
+    when, who, _, *expected = row
+    lines = [f"row {number}: at {when}, {who}"]
+    for place in range(max(len(expected), len(actions))):
+        want = expected[place] if place < len(expected) else "nothing"
+        got = actions[place] if place < len(actions) else None
+        misfit = want.misfit(got) if isinstance(want, Expected) and got is not None else "differs"
+        lines.append(f"  expected {want!r}")
+        lines.append(f"     found {got!r}" + (f"  << {misfit}" if misfit else ""))
+    return "\n".join(lines)
