@@ -39,7 +39,8 @@ class Access:
         if self.count >= self.most:
             return f"{self.most:,} connections are the most (--max-connections)"
         if self._by_address[address] >= self.most_per_address:
-            return f"{self.most_per_address:,} connections of one address are the most (--max-per-address)"
+            most = self.most_per_address
+            return f"{most:,} connections of one address are the most (--max-per-address)"
         self.count += 1
         self._by_address[address] += 1
         return None

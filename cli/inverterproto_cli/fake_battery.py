@@ -119,8 +119,8 @@ def command(
     inverterproto fake-battery --time now --loop 10 --interval 10 1-1-16.json 1-1-5.json
     inverterproto fake-battery --speed 600
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
+    from inverterproto_cli.address import parse_address
     from inverterproto_cli.exchange import Tally
-    from inverterproto_cli.serve_options import parse_address
 
     address = parse_address(server, "--server")
     tally = Tally()

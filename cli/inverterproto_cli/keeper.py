@@ -1,8 +1,8 @@
 """What devices say, on its way into the store and before people's eyes.
 
 A `Keeper` is what all connections of a server share: the states of devices, by family and serial;
-the store; who sees the readings. It carries out what sessions ask for (`inverterproto.session`), but
-for sending and closing, which is the connection's part.
+the store; who sees the readings. It carries out what sessions ask for (`inverterproto.session`),
+but for sending and closing, which is the connection's part.
 
 *Devices* are bounded, as anybody on the network can invent serials: those in the store come first,
 then the first that are heard. Of one too many there is no state, so its records are neither kept
@@ -24,6 +24,9 @@ from inverterproto.reading import Dated
 from inverterproto.session import Action, DeviceState, Note, Record
 from inverterproto_cli.logs import Log
 from inverterproto_cli.store import NoStore, Store
+
+CLOCK_SLACK = 5.0
+"""Seconds by which the host's clock may have been set back."""
 
 Shown = Callable[[Record, Dated], object]
 
@@ -61,41 +64,46 @@ class Keeper:
         self._written: dict[tuple[str, str], int] = {}
         self._remembered: dict[tuple[str, str], dict[str, Any]] = {}
         self._undated: dict[bytes, Record] = {}
-        self._newest = store.newest
+        self._newest = 0.0
 
     def open(self) -> None:
         """Take up what the store remembers."""
         if isinstance(self.store, NoStore):
             return
         for family in FAMILIES:
-            for serial, state in self.store.states(family).items():
-                self._remembered[family, serial] = state
+            for serial, known in self.store.states(family).items():
+                self._remembered[family, serial] = known
         self._newest = self.store.newest
         for record, arrival in self.store.undated():
-            serial = record.via or record.device
-            state = (
-                None
-                if record.family is None or serial is None
-                else self.state(record.family, serial)
-            )
+            state = self._state_of(record)
             if state is not None:
                 self.carry_out(state.recall(record, arrival), arrival)
 
+    def _state_of(self, record: Record) -> DeviceState | None:
+        serial = record.via or record.device
+        if record.family is None or serial is None:
+            return None
+        state: DeviceState | None = self.state(record.family, serial)
+        return state
+
     def clock_is_right(self, now: float) -> bool:
         """Return whether the host's clock is not behind what the store has seen already."""
-        return now >= self._newest
+        return now >= self._newest - CLOCK_SLACK
 
     def state(self, family: str, serial: str) -> Any:  # noqa: ANN401 - the family's own state
         """Return the state of a device, or None of one that is not let in."""
         key = family, serial
         state = self._states.get(key)
-        if state is None and (refusal := self._refusal(key)) is None:
-            state = FAMILIES[family].state(self._remembered.pop(key, None))
-            self._states[key] = state
-            self._written[key] = state.revision
-        elif state is None:
+        if state is not None:
+            return state
+        refusal = self._refusal(key)
+        if refusal is not None:
             self.counts["device refused"] += 1
             self._log.complain("device-refused", refusal, self._newest, about=family, device=serial)
+            return None
+        state = FAMILIES[family].state(self._remembered.pop(key, None))
+        self._states[key] = state
+        self._written[key] = state.revision
         return state
 
     def _refusal(self, key: tuple[str, str]) -> str | None:

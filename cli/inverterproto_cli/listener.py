@@ -17,6 +17,7 @@ answers, and a store that takes no more (the device comes again with what was no
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from time import time
 from typing import Any
@@ -39,7 +40,7 @@ _TLS = (
     "documentation for what can be done"
 )
 
-Open = Callable[[str, "DeviceConnection"], Session]
+Open = Callable[[str], Session]
 """Makes the session of a family for a connection."""
 Capture = Callable[[float, str, str, Item | bytes], object]
 
@@ -99,13 +100,12 @@ class Listener:
         """Accept no more, let what is in hand be answered, end all connections."""
         for server in self._servers:
             server.close()
-        deadline = asyncio.get_running_loop().time() + patience
         for connection in tuple(self.connections):
             connection.stop_reading()
-        while asyncio.get_running_loop().time() < deadline and any(
-            connection.unsent for connection in self.connections
-        ):
-            await asyncio.sleep(0.01)
+        answered = asyncio.Event()
+        self.keeper.store.when_safe(answered.set)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(answered.wait(), patience)
         for connection in tuple(self.connections):
             connection.end("the server stops")
         await asyncio.sleep(0)
@@ -229,7 +229,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
             name = next(iter(FAMILIES)) if item.framing is None else item.framing.family
         session = self._sessions.get(name)
         if session is None:
-            session = self._sessions[name] = self._listener.open_session(name, self)
+            session = self._sessions[name] = self._listener.open_session(name)
         self._session = session
         return session
 

@@ -21,6 +21,8 @@ import click
 COMMANDS = {
     "decode": "Show what bytes of an inverter, logger or battery say.",
     "sanitize": "Make a dump or capture fit to be posted.",
+    "fake-server": "Be the cloud for loggers and batteries, on your own machine.",
+    "fake-battery": "Be an AlphaESS battery: a test bench for any server.",
 }
 """Every command with its line in `--help`; `fake-server` lives in `fake_server.py`."""
 

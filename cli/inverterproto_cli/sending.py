@@ -11,9 +11,9 @@ from inverterproto.alphaess.frame import FRAMING, Frame
 from inverterproto.alphaess.messages import Message
 from inverterproto.errors import ProtocolError
 from inverterproto.stream import Framed, StreamDecoder
+from inverterproto_cli.address import Address
 from inverterproto_cli.exchange import Tally
 from inverterproto_cli.payload_files import Payload
-from inverterproto_cli.serving import Address
 
 _SHOWN = 160
 _RAMP = 100

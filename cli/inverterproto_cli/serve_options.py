@@ -1,20 +1,21 @@
 """The options that all servers have, and what they make of them."""
 
-import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from inverterproto_cli.access import Access
+from inverterproto_cli.address import Address, parse_address
 from inverterproto_cli.keeper import Keeper
 from inverterproto_cli.logs import Log, set_up
-from inverterproto_cli.serving import Address
 from inverterproto_cli.store import NoStore, Store, default_path
 from inverterproto_cli.store.retention import Keep
+
+if TYPE_CHECKING:
+    from inverterproto_cli.capturing import Capture
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MIB = 1 << 20
@@ -164,18 +165,6 @@ def addresses_of(listen: tuple[str, ...], defaults: Mapping[str, str]) -> list[A
     return list(dict.fromkeys(address for some in chosen.values() for address in some))
 
 
-def parse_address(text: str, hint: str) -> Address:
-    """Return the host and port that a text names.
-
-    Raises:
-        click.BadParameter: it names none.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise click.BadParameter(f"{text!r} is not HOST:PORT.", param_hint=hint)
-    return Address(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 - what no host means
-
-
 @dataclass(frozen=True, slots=True)
 class Serving:
     """What the options make."""
@@ -184,6 +173,7 @@ class Serving:
     access: Access
     log: Log
     describe: str
+    capture: "Capture | None" = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any], *, answered: str) -> "Serving":
@@ -191,6 +181,7 @@ class Serving:
 
         Raises:
             click.BadParameter: a network is none.
+            click.ClickException: the capture cannot be written.
         """
         quiet = options["quiet"]
         set_up(options["log_format"], verbose=options["verbose"], quiet=quiet)
@@ -217,7 +208,7 @@ class Serving:
             only=options["devices"],
             answered=answered,
         )
-        return cls(keeper, access, log, describe)
+        return cls(keeper, access, log, describe, _capture(options["capture"]))
 
 
 def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
@@ -234,12 +225,12 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     return Store(path, say, keep=keep), f"records are kept in {path}"
 
 
-def private_file(path: str) -> int:
-    """Open a file that only its owner may read, to be appended to."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+def _capture(path: str | None) -> "Capture | None":
+    if path is None:
+        return None
+    from inverterproto_cli.capturing import Capture
 
-
-def fail(text: str) -> None:
-    """End with one clear line."""
-    click.echo(f"Error: {text}", err=True)
-    sys.exit(1)
+    try:
+        return Capture(path)
+    except OSError as error:
+        raise click.ClickException(f"capture {path}: {error.strerror}") from error

@@ -12,14 +12,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from time import time
-from typing import NamedTuple
 
 import click
 
+from inverterproto_cli.address import Address
 from inverterproto_cli.keeper import Keeper
 from inverterproto_cli.listener import Listener
-from inverterproto_cli.logs import Log
-from inverterproto_cli.store import NoStore, Store, StoreError
+from inverterproto_cli.serve_options import Serving
+from inverterproto_cli.store import Store, StoreError
 
 SWEEP = 1.0
 NOTHING_CAME = 300.0
@@ -29,17 +29,6 @@ _HINTS = (
     "name this machine? is the port the one listened on? does a firewall let it in? is the stick "
     "awake (most sleep without sun)? does its firmware encrypt (names with SSL, port 10443)?"
 )
-
-
-class Address(NamedTuple):
-    """Where to listen."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
@@ -91,16 +80,25 @@ def _why_not(address: Address, error: OSError) -> str:
 
 
 async def serve(
-    listener: Listener, keeper: Keeper, log: Log, addresses: list[Address], describe: str
+    listener: Listener,
+    serving: Serving,
+    addresses: list[Address],
+    begin: Callable[[], object] = lambda: None,
 ) -> None:
     """Open the store, listen, and serve until a signal says to stop.
+
+    Args:
+        listener: takes the connections.
+        serving: what the options made.
+        addresses: where to listen.
+        begin: is called once the store is open.
 
     Raises:
         click.ClickException: the store or an address cannot be had.
     """
-    store = keeper.store
+    keeper, log = serving.keeper, serving.log
     try:
-        store.open()
+        keeper.store.open()
     except StoreError as error:
         raise click.ClickException(str(error)) from error
     stop = asyncio.Event()
@@ -110,19 +108,24 @@ async def serve(
     loop.add_signal_handler(signal.SIGUSR1, lambda: show_counts(keeper, listener))
     try:
         keeper.open()
+        begin()
         bound = await listen(listener, addresses)
         where = ", ".join(map(str, bound))
-        log.tell("listening", f"listening on {where}; {describe}")
-        await _sweep_until(stop, listener, keeper, log)
+        log.tell("listening", f"listening on {where}; {serving.describe}")
+        await _sweep_until(stop, listener, serving)
         log.tell("stopping", "stopping")
     finally:
         await listener.close()
         keeper.settle(time())
-        await store.close()
-        show_counts(keeper, listener)
+        await keeper.store.close()
+        if serving.capture is not None:
+            serving.capture.close()
+        if listener.number:
+            show_counts(keeper, listener)
 
 
-async def _sweep_until(stop: asyncio.Event, listener: Listener, keeper: Keeper, log: Log) -> None:
+async def _sweep_until(stop: asyncio.Event, listener: Listener, serving: Serving) -> None:
+    """Look after everything once a second, until it is time to stop."""
     begin, hinted = time(), False
     while not stop.is_set():
         try:
@@ -130,10 +133,12 @@ async def _sweep_until(stop: asyncio.Event, listener: Listener, keeper: Keeper, 
         except TimeoutError:
             now = time()
             listener.sweep(now)
-            keeper.settle(now)
+            serving.keeper.settle(now)
+            if serving.capture is not None:
+                serving.capture.flush()
             if not listener.heard and not hinted and now - begin > NOTHING_CAME:
                 hinted = True
-                log.tell("nothing-came", _HINTS)
+                serving.log.tell("nothing-came", _HINTS)
 
 
 def show_counts(keeper: Keeper, listener: Listener) -> None:
@@ -147,6 +152,3 @@ def show_counts(keeper: Keeper, listener: Listener) -> None:
             counts["records dropped"] = store.dropped
     shown = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     print(f"counters: {shown}", file=sys.stderr, flush=True)  # noqa: T201 - what was asked for
-
-
-__all__ = ["Address", "NoStore", "listen", "run", "serve", "show_counts"]

@@ -39,6 +39,7 @@ class Store:
 
     Attributes:
         trouble: what is wrong, or None.
+        newest: the latest arrival in it when it was opened, in unix seconds.
         dropped: records that could not be kept because too much was waiting.
     """
 
@@ -47,6 +48,7 @@ class Store:
     ) -> None:
         self.path = path
         self.trouble: str | None = None
+        self.newest = 0.0
         self.dropped = 0
         self.committed = 0
         self.commits = 0
@@ -107,7 +109,7 @@ class Store:
             self._devices[row.family, row.serial] = row
         self._number = execute("SELECT coalesce(max(number), 0) FROM record").fetchone()[0]
         self._next_device = max((row.id for row in self._devices.values()), default=0) + 1
-        self.newest: float = execute(
+        self.newest = execute(
             "SELECT coalesce(max(arrival), 0) FROM (SELECT arrival FROM record "
             "ORDER BY id DESC LIMIT 1000)"
         ).fetchone()[0]
