@@ -37,12 +37,12 @@ def test_a_longer_silence_leaves_a_gap_by_the_batterys_clock() -> None:
     state = heard()
     state.observe("k", START + 1200 + HOUR, START + 1200)
     assert state.gap == Gap(START + HOUR, START + 1200 + HOUR)
-    assert state.gap.minutes == 20
+    assert state.gap.minutes == 21
 
 
-def test_a_begun_minute_counts_as_one() -> None:
-    assert Gap(0, 60).minutes == 1
-    assert Gap(0, 61).minutes == 2
+def test_the_minutes_at_both_ends_of_a_gap_count() -> None:
+    assert Gap(0, 59).minutes == 1
+    assert Gap(0, 60).minutes == Gap(0, 119).minutes == 2
 
 
 @pytest.mark.parametrize("change", [HOUR, -HOUR])
@@ -86,7 +86,7 @@ def test_of_a_long_absence_the_last_week_is_missing() -> None:
     now = START + 30 * DAY
     state.observe("k", now + HOUR, now)
     assert state.gap == Gap(now + HOUR - LONGEST_GAP, now + HOUR)
-    assert state.gap.minutes == 10080
+    assert state.gap.minutes == 10081
 
 
 def test_a_host_whose_clock_leaps_asks_from_the_last_record_on() -> None:
@@ -236,9 +236,8 @@ def test_what_was_heard_is_to_be_saved_once_a_minute_and_all_else_at_once() -> N
 
 def test_a_record_kept_undated_is_dated_after_a_restart() -> None:
     state = BatteryState.from_state(heard().to_state())
-    record = Record(
-        b"k" * 16, "alphaess", "stored", SN, None, True, START + HOUR - 60, b"", known=True
-    )
+    stamp, historic = START + HOUR - 60, True
+    record = Record(b"k" * 16, "alphaess", "stored", SN, None, historic, stamp, b"")
     assert state.recall(record, START + 5) == [
         Dated(b"k" * 16, START - 60, TimeSource.DEVICE_CORRECTED, -HOUR)
     ]

@@ -234,9 +234,7 @@ def test_a_malformed_row_is_kept_and_said_to_be_unknown() -> None:
     assert (long.known, long.stamp) == (False, None)
 
 
-@pytest.mark.parametrize(
-    "payload", [b"", b"\n\n", HEADER, b"1,2,3\n4,5,6\n", b'{"Date":', b"\0\1"]
-)
+@pytest.mark.parametrize("payload", [b"", b"\n\n", HEADER, b"1,2,3\n4,5,6\n", b'{"Date":', b"\0\1"])
 def test_stored_records_that_cannot_be_divided_are_kept_whole(payload: bytes) -> None:
     actions = watch(raw_frame(1, 12, payload))
     (record,) = records(actions)
@@ -282,7 +280,13 @@ def test_an_unknown_command_is_kept_with_its_bytes() -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    [raw_frame(1, 0, b"{}"), RAW["resume"], RAW["status-reply"], raw_frame(2, 77), raw_frame(1, 77)],
+    [
+        raw_frame(1, 0, b"{}"),
+        RAW["resume"],
+        RAW["status-reply"],
+        raw_frame(2, 77),
+        raw_frame(1, 77),
+    ],
     ids=["keep-alive with a payload", "command", "reply", "unknown reply", "empty"],
 )
 def test_what_a_battery_does_not_ordinarily_say_is_kept_as_unknown(frame: bytes) -> None:
@@ -443,7 +447,9 @@ def test_the_configuration_that_the_cloud_sends_is_told_and_not_trusted() -> Non
 def test_the_configuration_that_the_cloud_sends_is_trusted_where_that_is_wanted() -> None:
     watcher, state = asked(trust_cloud=True)
     (note,) = watch(RAW["config-from-cloud"], watcher, sender="cloud")
-    assert note == Note("cloud-configuration", "the cloud sends the first configuration: trusted", SN)
+    assert note == Note(
+        "cloud-configuration", "the cloud sends the first configuration: trusted", SN
+    )
     assert state.configuration == CONFIGURATION
     later = changed("config-from-cloud", CheckTime="2021-03-24 12:00:00")
     assert watch(later, watcher, sender="cloud") == []

@@ -52,6 +52,7 @@ PATIENCE = 300.0
 class _Waiting(NamedTuple):
     """Stored records that were asked for: those up to `until`, the next of them by `deadline`."""
 
+    state: BatteryState
     until: float
     deadline: float
 
@@ -193,7 +194,7 @@ class CloudSession:
         gap, serial = state.gap, self.serial
         if gap is not None and self._resume and serial not in self._resumed:
             self._resumed.add(serial)
-            self._waiting[serial] = _Waiting(gap.until, now + PATIENCE)
+            self._waiting[serial] = _Waiting(state, gap.until, now + PATIENCE)
             actions.append(Note("resume", f"{gap.minutes} minutes are missing: asked for", serial))
             make = partial(resume, since=gap.since, minutes=gap.minutes)
             actions += self._give("Resume", make, state, ACKNOWLEDGED, now)
@@ -209,13 +210,13 @@ class CloudSession:
 
     def _wait_on(self, now: float) -> None:
         """Note that stored records came: more may come, if some are still missing."""
-        state, serial = self._watcher.state, self.serial
-        if serial not in self._waiting:
+        waiting = self._waiting.get(self.serial)
+        if waiting is None:
             return
-        if state is None or state.gap is None:
-            del self._waiting[serial]
+        if waiting.state.gap is None:
+            del self._waiting[self.serial]
         else:
-            self._waiting[serial] = self._waiting[serial]._replace(deadline=now + PATIENCE)
+            self._waiting[self.serial] = waiting._replace(deadline=now + PATIENCE)
 
     # What is due
 
@@ -231,21 +232,22 @@ class CloudSession:
         for serial, waiting in [*self._waiting.items()]:
             if now >= waiting.deadline:
                 del self._waiting[serial]
-                actions += self._give_up(serial, waiting.until)
+                actions += _give_up(serial, waiting)
         return actions
 
     def end(self, now: float) -> list[Action]:
         """Take notice that the connection has ended; return what will have no answer."""
         return self._commands.end(now)
 
-    def _give_up(self, serial: str | None, until: float) -> list[Action]:
-        """Take it that a battery does not have what it did not give."""
-        state = self._watcher.state_of(serial)
-        if state is None or state.gap is None or state.gap.until != until:
-            return []
-        text = f"{state.gap.minutes} minutes were asked for and did not come"
-        state.close_gap()
-        return [Note("not-resumed", text, serial)]
+
+def _give_up(serial: str | None, waiting: _Waiting) -> list[Action]:
+    """Take it that a battery does not have what it did not give."""
+    gap = waiting.state.gap
+    if gap is None or gap.until != waiting.until:
+        return []
+    waiting.state.close_gap()
+    text = f"{gap.minutes} minutes were asked for and did not come"
+    return [Note("not-resumed", text, serial)]
 
 
 @cache

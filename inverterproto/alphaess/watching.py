@@ -134,10 +134,8 @@ class Watcher:
                 return self._keep(kind, frame, item.raw, now, stamp=stamp)
         return self._watch_request(frame, item.raw, now)
 
-    def state_of(self, serial: str | None) -> BatteryState | None:
+    def _look_up(self, serial: str) -> BatteryState | None:
         """Return the state of a serial, asked for once a connection; None if it is refused."""
-        if serial is None:
-            return None
         if serial not in self._known:
             if len(self._known) >= MOST_SERIALS:
                 return None
@@ -146,9 +144,9 @@ class Watcher:
 
     def _name(self, serial: str | None) -> None:
         """Take the serial that a message names, if it names one."""
-        if serial != self.serial and to_serial(serial) is not None:
+        if serial is not None and serial != self.serial and to_serial(serial) is not None:
             self.serial = serial
-            self.state = self.state_of(serial)
+            self.state = self._look_up(serial)
         if self.state is None and self.serial is not None:
             self.refused = True
 
