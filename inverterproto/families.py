@@ -141,9 +141,9 @@ class Family:
         dating: Dating = self._module("dates").Dating(clock_offset, now)
         return dating
 
-    def watcher(self, states: "States") -> Any:  # noqa: ANN401 - the family's own Watcher
+    def watcher(self, states: "States", **options: Any) -> Any:  # noqa: ANN401 - the family's own Watcher
         """Return what makes records of one connection, whoever answers there."""
-        return self._module("session").Watcher(states)
+        return self._module("session").Watcher(states, **options)
 
     def cloud_session(self, states: "States", **options: Any) -> "Session":  # noqa: ANN401 - by family
         """Return the cloud's side of one connection; the options are those of the family's own."""
