@@ -73,6 +73,17 @@ class CloudSession:
         synchronise: whether to tell a battery whose clock is more than 30 s off to set it.
     """
 
+    __slots__ = (
+        "_asked",
+        "_commands",
+        "_limit",
+        "_local_time",
+        "_resume",
+        "_synchronise",
+        "_waiting",
+        "_watcher",
+    )
+
     def __init__(
         self,
         states: States,
@@ -87,9 +98,8 @@ class CloudSession:
         self._synchronise = synchronise
         self._commands = Commands()
         self._limit = UnframedLimit()
-        self._resumed: set[str | None] = set()  # serials that were told to resume here,
-        self._waiting: dict[str | None, _Waiting] = {}  # and what of theirs may still come
-        self._synchronised: set[str | None] = set()
+        self._asked: set[tuple[str, str | None]] = set()  # what of which serial, once
+        self._waiting: dict[str | None, _Waiting] = {}  # what may still come, by serial
 
     @property
     def serial(self) -> str | None:
@@ -192,14 +202,15 @@ class CloudSession:
         """Ask for what is missing, and for the clock to be set; each once a connection."""
         actions: list[Action] = []
         gap, serial = state.gap, self.serial
-        if gap is not None and self._resume and serial not in self._resumed:
-            self._resumed.add(serial)
+        if gap is not None and self._resume and ("Resume", serial) not in self._asked:
+            self._asked.add(("Resume", serial))
             self._waiting[serial] = _Waiting(state, gap.until, now + PATIENCE)
             actions.append(Note("resume", f"{gap.minutes} minutes are missing: asked for", serial))
             make = partial(resume, since=gap.since, minutes=gap.minutes)
             actions += self._give("Resume", make, state, ACKNOWLEDGED, now)
-        if self._synchronise and serial not in self._synchronised and self._is_wrong(state, now):
-            self._synchronised.add(serial)
+        due = self._synchronise and ("SyncTime", serial) not in self._asked
+        if due and self._is_wrong(state, now):
+            self._asked.add(("SyncTime", serial))
             actions += self.sync_time("SyncTime", now)
         return actions
 

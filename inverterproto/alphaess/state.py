@@ -68,6 +68,17 @@ class BatteryState:
         revision: grows when there is something new to save.
     """
 
+    __slots__ = (
+        "_heard",
+        "_index",
+        "_saved",
+        "_stamp",
+        "clock",
+        "configuration",
+        "gap",
+        "revision",
+    )
+
     def __init__(self, clock_offset: float | None = None) -> None:
         self.clock = BatteryClock(clock_offset)
         self.configuration: bytes | None = None

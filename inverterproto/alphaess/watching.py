@@ -100,6 +100,8 @@ class Watcher:
         refused: whether nothing was kept of the last item, because of whom it was.
     """
 
+    __slots__ = ("_known", "_states", "_told", "_trust_cloud", "refused", "serial", "state")
+
     def __init__(self, states: States, *, trust_cloud: bool = False) -> None:
         self.serial: str | None = None
         self.state: BatteryState | None = None
