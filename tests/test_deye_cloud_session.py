@@ -682,7 +682,7 @@ def test_every_record_gets_a_date_in_the_end(items: list[Item]) -> None:
 
 
 def test_a_flood_of_records_without_a_time_waits_in_bounds() -> None:
-    """Each with a boot of its own, so that nothing is ever known: the oldest get their last word."""
+    """Each has a boot of its own, so nothing is ever known; the oldest get their last word."""
     program = Program()
     session = CloudSession(program.states)
     message = Message.parse(frame("micro-5408-historic"))
