@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from inverterproto.alphaess.frame import FRAMING as ALPHA
 from inverterproto.deye.bodies import AT_KIND, MODBUS_KIND, POWER_KIND
 from inverterproto.deye.cloud import CloudSession
-from inverterproto.deye.commanding import MOST_WAITING
+from inverterproto.deye.commanding import MOST_WAITING as MOST_COMMANDS
 from inverterproto.deye.commands import reply, reply_bytes
 from inverterproto.deye.frame import ENVELOPE, FRAMING, PAYLOAD_AT, Frame
 from inverterproto.deye.layouts import MODULES
 from inverterproto.deye.messages import Message, is_request
 from inverterproto.deye.modbus import ExceptionReply, Reply, Request, StickError
-from inverterproto.deye.watching import MOST_LOGGERS, LoggerState, Watcher
+from inverterproto.deye.watching import MOST_LOGGERS, MOST_WAITING, LoggerState, Watcher
 from inverterproto.errors import FieldError
 from inverterproto.families import DEYE
 from inverterproto.reading import Dated, TimeSource
@@ -523,10 +523,10 @@ def test_commands_wait_for_each_other() -> None:
 def test_commands_do_not_pile_up() -> None:
     play = spoken()
     session: Any = play.session
-    for _ in range(MOST_WAITING + 1):
+    for _ in range(MOST_COMMANDS + 1):
         assert not any(isinstance(action, Answer) for action in read(session, 10.0))
     assert "waiting already" in only(read(session, 10.0), Answer).problem
-    assert len(session.end(11.0)) == MOST_WAITING + 1
+    assert len(session.end(11.0)) == MOST_COMMANDS + 1
     assert session.end(11.0) == []
 
 
@@ -679,6 +679,20 @@ def test_every_record_gets_a_date_in_the_end(items: list[Item]) -> None:
         for now in (MEASURED + 61, MEASURED + 50 * 3600):
             dated |= {date.key for date in state.settle(now)}
     assert kept == dated
+
+
+def test_a_flood_of_records_without_a_time_waits_in_bounds() -> None:
+    """Each has a boot of its own, so nothing is ever known; the oldest get their last word."""
+    program = Program()
+    session = CloudSession(program.states)
+    message = Message.parse(frame("micro-5408-historic"))
+    dated = 0
+    for number in range(MOST_WAITING + 500):
+        flood = message.replace({"total_working_time": 9_000_000 + 1000 * number})
+        actions = session.receive(framed(flood.build()), MEASURED)
+        dated += sum(isinstance(action, Dated) for action in actions)
+    assert dated == 500
+    assert len(program.kept[LOGGER].settle(MEASURED + 60 * 3600)) == MOST_WAITING
 
 
 def test_the_payload_is_where_the_quick_reply_looks_for_it() -> None:

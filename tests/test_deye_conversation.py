@@ -212,6 +212,8 @@ class Day:
 def test_three_days_with_outages_lose_nothing() -> None:
     day = Day(
         [
+            # The first data are stored, but not answered: they come again as historic ones.
+            Outage("replies", BEGIN + 1.2, BEGIN + 22),
             Outage("line", BEGIN + 3 * HOUR, BEGIN + 9 * HOUR),
             Outage("replies", BEGIN + 12 * HOUR, BEGIN + 13 * HOUR),
             Outage("silence", BEGIN + 16 * HOUR, BEGIN + 18.5 * HOUR),
