@@ -1,13 +1,15 @@
 """The battery's real status frame: bytes → CRC verified → typed numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks import peers
 from benchmarks.frames import status
 from benchmarks.measure import Effort, Line, at_least, at_most, compare, timer
-from inverterproto.alphaess.frame import Frame
+from inverterproto.alphaess.frame import FRAMING, Frame
 from inverterproto.alphaess.messages import Message
+from inverterproto.alphaess.session import BatteryState, CloudSession
+from inverterproto.stream import Framed
 
 TITLE = "AlphaESS: the status frame (276 bytes) to typed numbers"
 
@@ -17,6 +19,7 @@ MSGSPEC = "msgspec typed struct, fastcrc"
 FIELDS = "ours: Message.parse(Frame.parse(raw)).fields"
 FRAME = "ours: Frame.parse(raw)"
 BUILD = "ours: Frame.build()"
+SESSION = "ours: CloudSession.receive: kept, dated, answered"
 
 
 def run(effort: Effort) -> Iterator[Line]:
@@ -37,14 +40,22 @@ def run(effort: Effort) -> Iterator[Line]:
             FIELDS: timer(lambda: Message.parse(Frame.parse(raw)).fields),
             FRAME: timer(lambda: Frame.parse(raw)),
             BUILD: timer(frame.build),
+            SESSION: timer(_session(raw)),
         },
         effort,
     )
     yield samples.line(OURS, OURS)
     yield samples.line(CRCCHECK, OURS, at_least(60))
     yield samples.line(MSGSPEC, OURS, at_most(2.5))
-    for what in (FIELDS, FRAME, BUILD):
+    for what in (FIELDS, FRAME, BUILD, SESSION):
         yield samples.line(what, what)
+
+
+def _session(raw: bytes) -> Callable[[], object]:
+    """Return what a server does with a status, on a connection that has sent one before."""
+    state = BatteryState()
+    session = CloudSession(lambda _serial: state)
+    return lambda: session.receive(Framed(0, raw, FRAMING), 1616540512.5)
 
 
 def _values(struct: Any) -> dict[str, Any]:  # noqa: ANN401 - a msgspec struct

@@ -141,9 +141,9 @@ class Family:
         dating: Dating = self._module("dates").Dating(clock_offset, now)
         return dating
 
-    def watcher(self, states: "States") -> Any:  # noqa: ANN401 - the family's own Watcher
+    def watcher(self, states: "States", **options: Any) -> Any:  # noqa: ANN401 - the family's own Watcher
         """Return what makes records of one connection, whoever answers there."""
-        return self._module("session").Watcher(states)
+        return self._module("session").Watcher(states, **options)
 
     def masked(self, raw: bytes) -> bytes:
         """Return a frame's bytes with its credentials masked, fit to be kept."""

@@ -14,8 +14,7 @@ is compared by its bytes, or by its message's name, header and fields.
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from inverterproto import decode
-from inverterproto.families import framings
+from inverterproto.families import Family, framings, recognise
 from inverterproto.reading import Dated
 from inverterproto.session import Action, Answer, Close, Note, Record, Send, Session
 from inverterproto.stream import StreamDecoder
@@ -48,8 +47,10 @@ def seen(action: Action) -> dict[str, Any]:
     """Return the properties of an action; of what is sent or answered, also what it says."""
     found = dict(action._asdict())
     if isinstance(action, Send):
-        (item,) = decode(action.data)
-        found |= {"message": item.message.name, **item.header, **item.message.fields}
+        family = recognise(action.data)
+        assert isinstance(family, Family)
+        message = family.message(family.framing.parse(action.data))
+        found |= {"message": message.name, **family.header(action.data), **message.fields}
     elif isinstance(action, Answer) and action.message is not None:
         found |= {**action.message.fields, "message": action.message.name}
     return found

@@ -6,6 +6,7 @@
 
 `StreamDecoder(FRAMING)` (from `inverterproto`) finds frames in a stream; `BatteryClock` dates the
 records of a battery, whose clock is wrong; `FIELDS` is the table of all known keys.
+`CloudSession`, `BatterySession` and `Watcher` hold conversations (see `inverterproto.session`).
 """
 
 from typing import TYPE_CHECKING
@@ -27,15 +28,27 @@ if TYPE_CHECKING:
     from inverterproto.alphaess.fields import FIELDS, Field
     from inverterproto.alphaess.frame import FRAMING, AlphaFraming, Frame
     from inverterproto.alphaess.messages import Message, build, build_payload
+    from inverterproto.alphaess.session import (
+        Battery,
+        BatterySession,
+        BatteryState,
+        CloudSession,
+        Watcher,
+    )
 
 _HOMES = {
     "AlphaFraming": "frame",
+    "Battery": "session",
     "BatteryClock": "clock",
+    "BatterySession": "session",
+    "BatteryState": "session",
+    "CloudSession": "session",
     "FIELDS": "fields",
     "FRAMING": "frame",
     "Field": "fields",
     "Frame": "frame",
     "Message": "messages",
+    "Watcher": "session",
     "acknowledge": "commands",
     "build": "messages",
     "build_payload": "messages",
@@ -54,10 +67,15 @@ __all__ = [
     "FIELDS",
     "FRAMING",
     "AlphaFraming",
+    "Battery",
     "BatteryClock",
+    "BatterySession",
+    "BatteryState",
+    "CloudSession",
     "Field",
     "Frame",
     "Message",
+    "Watcher",
     "acknowledge",
     "build",
     "build_payload",

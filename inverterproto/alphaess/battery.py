@@ -34,9 +34,10 @@ MINUTE = 60.0  # seconds
 CAPACITY = 10080  # minutes held: a week
 
 _CAME_ONLINE = 41  # the code that V's battery logs newest when it connects
-_STATUS_KEYS, _RECORD_KEYS, _STORED_KEYS = (
+_STATUS_KEYS, _RECORD_KEYS, _COLUMNS = (
     tuple(field.name for field in fields_of(name)) for name in (STATUS, RECORD, STORED)
 )
+_STORED_KEYS = ("Date", *(key for key in _COLUMNS if key != "Date"))
 _OWN_KEYS = frozenset(field.name for field in fields_of(CONFIGURATION))
 
 Measure = Callable[[float], Mapping[str, Any]]

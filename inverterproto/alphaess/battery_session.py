@@ -23,7 +23,7 @@ a Resume takes the place of the one before it.
 from collections import deque
 from collections.abc import Mapping
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from inverterproto.alphaess.battery import Battery
 from inverterproto.alphaess.clock import parse_stamp
@@ -33,7 +33,7 @@ from inverterproto.alphaess.commands import (
     keep_alive,
     request_configuration,
 )
-from inverterproto.alphaess.frame import LONGEST, REPLY, Frame
+from inverterproto.alphaess.frame import REPLY, REQUEST, Frame
 from inverterproto.alphaess.messages import (
     CONFIGURE,
     EVENTS,
@@ -43,9 +43,11 @@ from inverterproto.alphaess.messages import (
     LOGIN,
     OWN_CONFIGURATION,
     STORED_RECORDS,
+    TYPES,
     Message,
 )
-from inverterproto.session import Action, Close, Note, Send
+from inverterproto.alphaess.watching import FAMILY
+from inverterproto.session import Action, Answer, Note, Send, UnframedLimit
 from inverterproto.stream import Framed, Item
 
 # In seconds.
@@ -58,6 +60,13 @@ ROWS_A_FRAME = 3
 FAILURE = "Fail"
 
 _OPENING = (LOGIN, KEEP_ALIVE, EVENTS, CONFIGURE)
+
+
+class _Request(NamedTuple):
+    """Something that was sent and is not answered yet."""
+
+    asked: float
+    deadline: float
 
 
 class BatterySession:
@@ -90,36 +99,34 @@ class BatterySession:
         # What is sent one after the other, each when the one before is answered.
         self._queue: deque[int] = deque(() if battery.logged_in else _OPENING)
         self._dump: deque[tuple[float, float]] = deque()  # minutes to send; before the queue
-        self._unanswered: dict[int, float] = {}  # command, and until when its answer may come
+        self._unanswered: dict[int, _Request] = {}  # by command
         self._awaited: int | None = None  # the one of these for which queue and dump wait
+        self._again = False  # whether the own configuration is sent again after the next status
         self._opening = not battery.logged_in
         self._setting_time = False
-        self._unframed = 0
-        self._closed = False
+        self._limit = UnframedLimit()
 
     def receive(self, item: Item, now: float) -> list[Action]:
         """Take what came from the cloud; return what to answer and to send next."""
-        if self._closed:
+        if self._limit.reached:
             return []
-        if not isinstance(item, Framed) or not isinstance(item.frame, Frame):
-            return self._receive_foreign(item)
-        self._unframed = 0
+        if not isinstance(item, Framed) or item.family != FAMILY:
+            note = Note("unframed", f"from the cloud: {len(item.raw)} bytes", self._battery.serial)
+            return [note, *self._limit.unframed(len(item.raw))]
+        self._limit.framed()
         message = Message.parse(item.frame)
         if message.name == "command":
             return [*self._obey(message, now), *self._go_on(now)]
-        if item.frame.direction != REPLY or self._unanswered.pop(item.frame.command, None) is None:
-            text = f"from the cloud: direction {item.frame.direction}, command {item.frame.command}"
+        command = item.frame.command
+        request = None if item.frame.direction != REPLY else self._unanswered.pop(command, None)
+        if request is None:
+            text = f"from the cloud: direction {item.frame.direction}, command {command}"
             return [Note("unexpected", text, self._battery.serial)]
         self._take_reply(message, now)
-        return self._go_on(now)
-
-    def _receive_foreign(self, item: Item) -> list[Action]:
-        """Take what is no frame of this family."""
-        self._unframed += len(item.raw)
-        if self._unframed < LONGEST:
-            return [Note("unframed", f"from the cloud: {len(item.raw)} bytes")]
-        self._closed = True
-        return [Close(f"no frame in {self._unframed} bytes")]
+        success = message.fields.get("Status") == SUCCESS
+        problem = "" if success else f"the cloud does not say {SUCCESS}"
+        answer = Answer(_name(command), message, now - request.asked, problem=problem)
+        return [answer, *self._go_on(now)]
 
     def _take_reply(self, message: Message, now: float) -> None:
         """Take an answer that was waited for."""
@@ -172,10 +179,10 @@ class BatterySession:
     @property
     def due(self) -> float:
         """When to poll next."""
-        if self._closed:
+        if self._limit.reached:
             return inf
         if self._awaited is not None:
-            times = [self._unanswered[self._awaited]]
+            times = [self._unanswered[self._awaited].deadline]
         elif self._queue or self._dump:
             return -inf
         else:
@@ -186,25 +193,24 @@ class BatterySession:
 
     def poll(self, now: float) -> list[Action]:
         """Return what is to be sent by now."""
-        if self._closed:
+        if self._limit.reached:
             return []
         self._battery.store(now)
-        actions: list[Action] = []
-        for command, deadline in [*self._unanswered.items()]:
-            if now >= deadline:
-                actions += self._miss(command)
-        return [*actions, *self._go_on(now), *self._stream(now)]
+        late = [c for c, request in self._unanswered.items() if now >= request.deadline]
+        missed: list[Action] = [self._miss(command, now) for command in late]
+        return [*missed, *self._go_on(now), *self._stream(now)]
 
-    def _miss(self, command: int) -> list[Action]:
+    def end(self, now: float) -> list[Action]:
+        """Take notice that the connection has ended; return what will have no answer."""
+        return [self._miss(command, now) for command in [*self._unanswered]]
+
+    def _miss(self, command: int, now: float) -> Answer:
         """Give up waiting for an answer."""
-        if command == OWN_CONFIGURATION:
-            self._unanswered[command] = inf  # it is sent again after the next status
-        else:
-            del self._unanswered[command]
+        request = self._unanswered.pop(command)
+        self._again = self._again or command == OWN_CONFIGURATION
         if command == self._awaited:
             self._awaited = None
-        text = f"command {command}: no answer within {REPLY_WAIT:.0f} s"
-        return [Note("unanswered", text, self._battery.serial)]
+        return Answer(_name(command), None, now - request.asked, problem="not answered")
 
     def _go_on(self, now: float) -> list[Action]:
         """Send the next of what is sent one after the other."""
@@ -228,8 +234,9 @@ class BatterySession:
         if self._opening:
             return []
         due = [command for command, time in self._next.items() if now >= time]
-        if LIVE_STATUS in due and self._unanswered.get(OWN_CONFIGURATION) == inf:
+        if self._again and LIVE_STATUS in due:
             due = [*dict.fromkeys([*due, OWN_CONFIGURATION])]
+            self._again = False
         for command in due:
             every = self._every[command]
             late = now - self._next[command]
@@ -251,6 +258,9 @@ class BatterySession:
         return battery.status(now) if command == LIVE_STATUS else battery.record(now)
 
     def _send(self, frame: Frame, now: float) -> Send:
-        if self._unanswered.get(frame.command, inf) == inf:
-            self._unanswered[frame.command] = now + REPLY_WAIT
+        self._unanswered.setdefault(frame.command, _Request(now, now + REPLY_WAIT))
         return Send(frame.build())
+
+
+def _name(command: int) -> str:
+    return TYPES[REQUEST, command].name

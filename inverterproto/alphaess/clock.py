@@ -146,11 +146,23 @@ class BatteryClock:
             than three no step can be proved.
     """
 
+    __slots__ = (
+        "_greatest",
+        "_held",
+        "_limit",
+        "_live",
+        "_order",
+        "_ready",
+        "_since",
+        "_steps",
+        "_stored",
+    )
+
     def __init__(self, offset: float | None = None, *, limit: int = WAITING_LIMIT) -> None:
         # The greatest estimate of the last block and of this one; empty while there is none.
         self._greatest: list[float] = [] if offset is None else [offset, offset]
         self._since = 0.0  # when this block began
-        self._steps: deque[Step] = deque(maxlen=STEPS_KEPT)
+        self._steps: list[Step] = []
         self._live: deque[_Record] = deque()  # while not empty, a step is in question
         self._held: list[_Record] = []  # stored ones that came meanwhile
         self._stored: deque[_Record] = deque()  # those that no offset fits yet
@@ -182,7 +194,7 @@ class BatteryClock:
         clock = cls(limit=limit)
         clock._greatest = list(state["greatest"])
         clock._since = state["since"]
-        clock._steps.extend(Step(*step) for step in state["steps"])
+        clock._steps = [Step(*step) for step in state["steps"]]
         return clock
 
     def observe(
@@ -271,7 +283,7 @@ class BatteryClock:
             self._take_step(proof, newest.arrival)
 
     def _take_step(self, step: Step, now: float) -> None:
-        self._steps.append(step)
+        self._steps = [*self._steps, step][-STEPS_KEPT:]
         while self._live:
             self._date_live(self._live.popleft(), step.before, step.after)
         self._set(step.after, now)

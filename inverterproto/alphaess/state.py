@@ -19,7 +19,7 @@ show at its ends. What was set by more than time zones can differ was not set fr
 meant anything: then the new clock alone counts. A live record whose own stamp is as far from what
 its clock is known to show ends no silence: it is nonsense, or the clock's step is not proved yet.
 
-*At most a week* is missing: a week of minutes is 10,080 records, 3,360 frames, some 6 MB. How many
+*At most a week* is missing: a week of minutes is 10,081 records, 3,360 frames, some 6 MB. How many
 a battery holds is not known; of longer absences the last week is asked for.
 
 *What is to be saved.* `revision` grows at once when something changes that cannot be known again
@@ -51,8 +51,8 @@ class Gap(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        """As many records as may be missing."""
-        return int(-(-(self.until - self.since) // MINUTE))
+        """As many records as may be missing, one a minute, those at both ends counted."""
+        return int((self.until - self.since) // MINUTE) + 1
 
 
 class BatteryState:
@@ -67,6 +67,17 @@ class BatteryState:
         gap: the stored records that are missing, None where none are.
         revision: grows when there is something new to save.
     """
+
+    __slots__ = (
+        "_heard",
+        "_index",
+        "_saved",
+        "_stamp",
+        "clock",
+        "configuration",
+        "gap",
+        "revision",
+    )
 
     def __init__(self, clock_offset: float | None = None) -> None:
         self.clock = BatteryClock(clock_offset)

@@ -34,6 +34,7 @@ from inverterproto.alphaess.configuration import check_configuration, settings_o
 from inverterproto.alphaess.dates import usable_stamp
 from inverterproto.alphaess.fields import CLOUD_CONFIGURATION
 from inverterproto.alphaess.frame import ENVELOPE, LONGEST, REQUEST, VERSION, Frame
+from inverterproto.alphaess.masking import mask_frame
 from inverterproto.alphaess.messages import (
     CLOUD,
     COMMAND,
@@ -53,12 +54,12 @@ from inverterproto.alphaess.messages import (
     stamp_of,
     to_serial,
 )
-from inverterproto.alphaess.passwords import find_key, mask_bytes, mask_frame
 from inverterproto.alphaess.payloads import Form
 from inverterproto.alphaess.state import BatteryState
 from inverterproto.alphaess.table import COLUMNS, ROWS, Line, Table, row_fields, scan_table
 from inverterproto.alphaess.typed import decode_head
 from inverterproto.errors import ProtocolError
+from inverterproto.masking import mask_text
 from inverterproto.reading import Dated, TimeSource
 from inverterproto.session import Action, Note, Record, States
 from inverterproto.stream import Item, Unframed
@@ -99,6 +100,8 @@ class Watcher:
         refused: whether nothing was kept of the last item, because of whom it was.
     """
 
+    __slots__ = ("_known", "_states", "_told", "_trust_cloud", "refused", "serial", "state")
+
     def __init__(self, states: States, *, trust_cloud: bool = False) -> None:
         self.serial: str | None = None
         self.state: BatteryState | None = None
@@ -125,7 +128,7 @@ class Watcher:
         if frame.direction != REQUEST:
             return self._watch_reply(frame, item.raw, now)
         kind = _LIVE.get(frame.command)
-        if kind is not None and not find_key(frame.payload):
+        if kind is not None:
             head = decode_head(frame.payload)
             if head is not None:
                 self._name(head.SN)
@@ -133,10 +136,8 @@ class Watcher:
                 return self._keep(kind, frame, item.raw, now, stamp=stamp)
         return self._watch_request(frame, item.raw, now)
 
-    def state_of(self, serial: str | None) -> BatteryState | None:
+    def _look_up(self, serial: str) -> BatteryState | None:
         """Return the state of a serial, asked for once a connection; None if it is refused."""
-        if serial is None:
-            return None
         if serial not in self._known:
             if len(self._known) >= MOST_SERIALS:
                 return None
@@ -145,76 +146,69 @@ class Watcher:
 
     def _name(self, serial: str | None) -> None:
         """Take the serial that a message names, if it names one."""
-        if serial != self.serial and to_serial(serial) is not None:
+        if serial is not None and serial != self.serial and to_serial(serial) is not None:
             self.serial = serial
-            self.state = self.state_of(serial)
+            self.state = self._look_up(serial)
         if self.state is None and self.serial is not None:
             self.refused = True
 
     def _watch_request(self, frame: Frame, raw: bytes, now: float) -> list[Action]:
         """Take what a battery says or asks, the slow way."""
-        message, raw, masked = _masked(frame, raw)
         kind = _KEPT.get(frame.command)
         if kind == _STORED:
-            return self._watch_stored(message, raw, now, masked=masked)
-        self._name(message.device)
+            return self._watch_stored(frame, raw, now)
+        self._name(Message.parse(frame).device)
         if kind is None:
             if frame.command == CONFIGURE or (frame.command == KEEP_ALIVE and not frame.payload):
                 return []
-            return self._keep_unknown(message, raw, now, DEVICE, masked=masked)
-        known = message.content.form is Form.JSON
-        stamp = usable_stamp(message.stamp)
-        actions = self._keep(kind, message.frame, raw, now, stamp=stamp, masked=masked, known=known)
+            return self._keep_unknown(frame, raw, now, DEVICE)
+        masked = mask_frame(frame)
+        message = Message.parse(masked)
+        actions = self._keep(
+            kind,
+            masked,
+            raw if masked is frame else masked.build(),
+            now,
+            stamp=usable_stamp(message.stamp),
+            masked=masked is not frame,
+            known=message.content.form is Form.JSON,
+        )
         if kind == _LOGIN and not self.refused:
             actions.append(Note("login", "a battery logs in", self.serial))
         return actions
 
-    def _watch_stored(
-        self, message: Message, raw: bytes, now: float, *, masked: bool
-    ) -> list[Action]:
+    def _watch_stored(self, frame: Frame, raw: bytes, now: float) -> list[Action]:
         """Take stored records: each row by itself, if that can be."""
-        frame, content = message.frame, message.content
-        fields = content.fields
+        message = Message.parse(frame)
+        content, fields = message.content, message.fields
         table = scan_table(frame.payload) if content.form is Form.TABLE else None
         if table is None or not _is_divisible(table):
             self._name(message.device)
-            known = content.form is Form.JSON
-            stamp = usable_stamp(stamp_of(fields))
-            return self._keep(_STORED, frame, raw, now, stamp=stamp, masked=masked, known=known)
+            stamp, known = usable_stamp(stamp_of(fields)), content.form is Form.JSON
+            return self._keep(_STORED, frame, raw, now, stamp=stamp, known=known)
         actions: list[Action] = []
         for line, row in zip(table.lines, fields[ROWS], strict=True):
             cells = row_fields(fields[COLUMNS], row)
-            part = Frame(VERSION, REQUEST, frame.command, _row_payload(table, line))
             self._name(serial_of(cells))
-            actions += self._keep(
-                _STORED,
-                part,
-                part.build(),
-                now,
-                stamp=usable_stamp(stamp_of(cells)),
-                masked=masked,
-                known=len(row) == len(fields[COLUMNS]),
-            )
+            part = Frame(VERSION, REQUEST, frame.command, _row_payload(table, line))
+            stamp, known = usable_stamp(stamp_of(cells)), len(row) == len(fields[COLUMNS])
+            actions += self._keep(_STORED, part, part.build(), now, stamp=stamp, known=known)
         return actions
 
     def _watch_reply(self, frame: Frame, raw: bytes, now: float) -> list[Action]:
         """Take what a battery answers."""
         self._name(None)
-        if frame.command == COMMAND:
-            return []
-        message, raw, masked = _masked(frame, raw)
-        return self._keep_unknown(message, raw, now, DEVICE, masked=masked)
+        return [] if frame.command == COMMAND else self._keep_unknown(frame, raw, now, DEVICE)
 
     def _watch_cloud(self, frame: Frame, raw: bytes, now: float) -> list[Action]:
         """Take what the cloud says: what it commands, and the configuration that it sends."""
-        message, raw, masked = _masked(frame, raw)
+        self._name(None)
+        message = Message.parse(frame)
+        if message.sender != CLOUD:
+            return self._keep_unknown(frame, raw, now, CLOUD)
         if message.name == "command":
             return self._watch_command(message)
-        if message.name == CLOUD_CONFIGURATION:
-            return self._watch_configuration(frame.payload)
-        if message.sender == CLOUD:
-            return []
-        return self._keep_unknown(message, raw, now, CLOUD, masked=masked)
+        return self._watch_configuration(frame) if message.name == CLOUD_CONFIGURATION else []
 
     def _watch_command(self, message: Message) -> list[Action]:
         fields = message.fields
@@ -224,9 +218,9 @@ class Watcher:
         told = ", ".join(str(fields[name])[:_SHOWN] for name in names if name in fields)
         return [Note("cloud-command", f"the cloud commands: {told}", self.serial)]
 
-    def _watch_configuration(self, payload: bytes) -> list[Action]:
+    def _watch_configuration(self, frame: Frame) -> list[Action]:
         """Take the configuration that the cloud sends, if it is one for who asked."""
-        state, serial = self.state, self.serial
+        state, serial, payload = self.state, self.serial, frame.payload
         if state is None or serial is None:
             return []
         try:
@@ -267,15 +261,17 @@ class Watcher:
             return [record, *state.observe(key, stamp, now, historic=historic)]
         return [record, _undatable(key, now, historic=historic)]
 
-    def _keep_unknown(
-        self, message: Message, raw: bytes, now: float, sender: str, *, masked: bool
-    ) -> list[Action]:
+    def _keep_unknown(self, frame: Frame, raw: bytes, now: float, sender: str) -> list[Action]:
         """Return the record of a message that nobody understands."""
         if self.refused:
             return self._refuse()
-        frame, serial = message.frame, self.serial
+        masked, serial = mask_frame(frame), self.serial
+        if masked is not frame:
+            raw = masked.build()
         key = key_of(_UNKNOWN, serial, raw)
-        record = _unknown(key, FAMILY, _UNKNOWN, serial, raw, masked=masked, sender=sender)
+        record = _unknown(
+            key, FAMILY, _UNKNOWN, serial, raw, masked=masked is not frame, sender=sender
+        )
         what = f"direction {frame.direction}, command {frame.command}, {len(raw)} bytes"
         note = Note("unknown-message", f"from the {sender}: {what}", serial)
         return [record, _undatable(key, now), note]
@@ -285,7 +281,7 @@ class Watcher:
         self._name(None)
         if self.refused:
             return self._refuse()
-        raw = mask_bytes(item.raw)
+        raw = mask_text(item.raw)
         family = None if item.framing is None else item.framing.family
         if isinstance(item, Unframed):
             kind = event = "unframed"
@@ -338,14 +334,6 @@ def _unknown(
         known=False,
         sender=sender,
     )
-
-
-def _masked(frame: Frame, raw: bytes) -> tuple[Message, bytes, bool]:
-    """Return a message without its passwords, its frame's bytes, and whether it had some."""
-    masked = mask_frame(frame)
-    if masked is frame:
-        return Message.parse(frame), raw, False
-    return Message.parse(masked), masked.build(), True
 
 
 def _is_divisible(table: Table) -> bool:

@@ -106,7 +106,8 @@ class CloudSession:
         """
         found = self._addressed(logger)
         if found is None:
-            problem = "no logger has spoken here" if logger is None else f"{logger} is not here"
+            here = len(self.loggers)
+            problem = f"{here} loggers are here" if logger is None else f"{logger} is not here"
             return [Answer(key, None, 0.0, problem=problem)]
         if sensor_type is None:
             sensor_type = 2 if kind == AT_KIND else 0

@@ -15,6 +15,7 @@ from inverterproto.deye.messages import Message
 from inverterproto.errors import ProtocolError
 
 _FINE, _REFUSED = 1, 0
+_U16 = 0xFFFF
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS = 1, 2
 _NO_INVERTER = modbus.StickError(5)  # seen from real sticks; what it means is our reading
 _POWER_DONE = bytes.fromhex("010101")  # source: T
@@ -53,6 +54,9 @@ class CommandResponder:
         slave: int = 1,
         writable: bool = False,
     ) -> None:
+        for address, value in (registers or {}).items():
+            if not 0 <= value <= _U16:
+                raise ValueError(f"register {address}: {value} is not 0 to {_U16}")
         self.registers = None if registers is None else dict(registers)
         self.at = dict(at or {})
         self.output_power_limit: float | None = None

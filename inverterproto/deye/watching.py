@@ -50,6 +50,8 @@ from inverterproto.stream import Framed, Item
 FAMILY = "deye"
 MOST_LOGGERS = 16
 """Loggers for which one connection may speak."""
+MOST_WAITING = 1024
+"""Records of a logger that wait for their date: those of three days and a half."""
 
 _KEPT = frozenset({"data", "handshake", "wifi", "report", "unknown"})
 _UNTOLD = (HEAD_ONLY, payloads.WIFI, payloads.UNKNOWN)
@@ -70,7 +72,7 @@ class LoggerState:
     __slots__ = ("dating",)
 
     def __init__(self, dating: LoggerDating | None = None) -> None:
-        self.dating = LoggerDating() if dating is None else dating
+        self.dating = LoggerDating(max_waiting=MOST_WAITING) if dating is None else dating
 
     @property
     def revision(self) -> int:
@@ -95,7 +97,7 @@ class LoggerState:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Return the state of which `to_state` told."""
-        return cls(LoggerDating.from_state(state))
+        return cls(LoggerDating.from_state(state, max_waiting=MOST_WAITING))
 
 
 class Logger:
