@@ -13,7 +13,7 @@ from inverterproto.errors import ProtocolError
 from inverterproto.families import framings
 from inverterproto.hexdump import DumpReader, Piece, readings
 from inverterproto.hexdump import reader as reader_module
-from inverterproto.hexdump.forms import FORMS, from_digits
+from inverterproto.hexdump.forms import FORMS, Rows, from_digits
 from inverterproto.stream import Framed, StreamDecoder
 from tests.dumps import WRITERS, hexdump_c, log_line, xxd
 from tests.vectors import VALID, fixtures, raw
@@ -244,6 +244,24 @@ class TestNotes:
 
     def test_of_plain_hex_it_is_said_that_it_is_that(self) -> None:
         assert notes_of(HEARTBEAT.hex()) == ["read as plain hex"]
+
+
+class TestTextBeside:
+    """What stands behind the bytes of a row is left out only if it spells them."""
+
+    @pytest.mark.parametrize(
+        ("line", "data"),
+        [
+            ("0000: 6162 6363  abcc", b"abcc"),
+            ("0000: 6162 0a63  ab.c", b"ab\nc"),
+            ("0000: 6162 20    ab", b"ab "),
+            ("0000: 6162 **63  ab?c", b"ab\0c"),
+            ("0000: 6162 6363  dddd", b"abcc\xdd\xdd"),
+            ("0000: 6162 0a63  abcc", b"ab\nc\xab\xcc"),
+        ],
+    )
+    def test_of_a_row(self, line: str, data: bytes) -> None:
+        assert Rows().read(line).data == data
 
 
 class TestReadings:

@@ -268,7 +268,7 @@ class DumpReader:
     def _settle(self, *, final: bool = False) -> list[Piece]:
         """Choose among what was found, as far as that can be done now."""
         pieces: list[Piece] = []
-        while frame := next(self._ready(final=final), None):
+        while frame := self._ready(final=final):
             if self._hex is not None and frame.rank == self._plain_rank and not self._given:
                 return self._trust_plain(decodes=True)
             before = [
@@ -290,20 +290,16 @@ class DumpReader:
             pieces += self._give(self._waiting.pop(0))
         return pieces
 
-    def _ready(self, *, final: bool) -> Iterator[_Find]:
-        """Yield the frames that no stronger form can dispute any more."""
-        frames = [find for find in self._waiting if find.is_frame]
-        if not frames:
-            return
-        pending = [(stream.pending, stream.rank) for stream in self._streams]
-        for find in frames:
-            disputed = any(
-                line is not None and self._taken < line < find.first and rank < find.rank
-                for line, rank in pending
-            )
-            if disputed and not final:
-                return  # what comes later must not overtake it
-            yield find
+    def _ready(self, *, final: bool) -> _Find | None:
+        """Return the first frame, if no stronger form can dispute it any more."""
+        frame = next((find for find in self._waiting if find.is_frame), None)
+        if frame is None or final:
+            return frame
+        for stream in self._streams[: frame.rank]:
+            line = stream.pending
+            if line is not None and self._taken < line < frame.first:
+                return None  # what comes later must not overtake it
+        return frame
 
     def _is_free(self, find: _Find) -> bool:
         return find.first > self._taken or find.rank == self._taken_by
