@@ -1,5 +1,6 @@
 """One form's bytes, and the frames that are found in them."""
 
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -76,15 +77,22 @@ class Search:
         rank: of the form.
         form: reads the lines.
         kept: the first bytes, as long as nothing decodes.
+        spelling: how the form writes bytes.
+        is_inside: whether a frame may have begun of which more is to come.
         is_idle: whether lines that hold no byte that begins a frame need not be read.
+        read_to: the number of the line last read, or found not worth it.
     """
 
     def __init__(self, rank: int, form: Form, framings: Sequence[Framing]) -> None:
         self.rank = rank
         self.form = form
         self.kept: Kept | None = Kept()
+        self.spelling = form.spelling
+        self.is_inside = False
         self.is_idle = False
-        self._starts = [framing.start for framing in framings]
+        self.read_to = 0
+        starts = bytes(framing.start for framing in framings)
+        self._begins = re.compile(b"[" + re.escape(starts) + b"]").search
         self._decoder = StreamDecoder(*framings)
         self._size = 0
         self._lines: deque[tuple[int, int]] = deque()  # end of a line's bytes, the line
@@ -99,19 +107,19 @@ class Search:
 
     def read(self, line: str, number: int) -> Sequence[Find]:
         """Take a line, return what it completes."""
-        inside = self._decoder.undecided is not None
-        fragment = self.form.read(line, inside=inside)
+        self.read_to = number
+        fragment = self.form.read(line, inside=self.is_inside)
         data = fragment.data
         if data and self.kept is not None:
             self.kept.add(fragment)
         finds: Sequence[Find] = ()
-        if data and (inside or any(start in data for start in self._starts)):
+        if data and (self.is_inside or self._begins(data)):
             self._masked.extend(self._size + at for at in fragment.masked)
             self._size += len(data)
             self._lines.append((self._size, number))
             finds = self._finds(self._decoder.feed(data))
         keeps = self.kept is not None and not self.kept.is_full
-        self.is_idle = not keeps and self._decoder.undecided is None and not self.form.is_open
+        self.is_idle = not (self.is_inside or keeps or self.form.is_open)
         return finds
 
     def finish(self) -> Sequence[Find]:
@@ -138,12 +146,15 @@ class Search:
     def forget(self) -> None:
         """Give up all that has come."""
         self._decoder.flush()
+        self.is_inside = False
+        self.kept = None
         self._lines.clear()
         self._masked.clear()
 
     def _finds(self, items: Iterable[Item]) -> list[Find]:
         finds = [find for item in items if (find := self._find(item)) is not None]
         self._forget(self._decoder.offset)
+        self.is_inside = self._decoder.undecided is not None
         return finds
 
     def _find(self, item: Item) -> Find | None:
