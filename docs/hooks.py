@@ -21,7 +21,7 @@ from inverterproto.alphaess.fields import FIELDS
 from inverterproto.alphaess.fields import Field as AlphaField
 from inverterproto.deye import bodies, messages, modbus, payloads
 from inverterproto.deye.layouts import MODULES, head, layout_of
-from inverterproto.layout import Field, Layout, Octets
+from inverterproto.layout import Field, Layout
 from inverterproto.quantity import QUANTITIES, template_of
 
 _MARKER = re.compile(r"^<!-- (table|api): (.+?) -->$", re.MULTILINE)
@@ -86,35 +86,17 @@ def _field_cells(field: Field) -> tuple[str, ...]:
     quantity = ("−" if field.turned else "") + _code(field.quantity) if field.quantity else ""
     known = field.confidence if field.known else "–"
     private = str(field.private or "")
-    value = _value_cell(field)
     return (
         str(field.offset),
         field.type_name,
         _code(field.name),
-        value,
+        field.formula,
         field.symbol,
         quantity,
         known,
         field.source,
         private,
     )
-
-
-def _value_cell(field: Field) -> str:
-    """Return how the value follows from the raw integer."""
-    if isinstance(field.type, Octets):
-        return ""
-    numerator, denominator = field.ratio
-    text = f"raw − {field.bias}" if field.bias else "raw"
-    if field.bias and field.scale != "1":
-        text = f"({text})"
-    text += f" × {numerator}" if numerator != 1 else ""
-    text += f" / {denominator}" if denominator != 1 else ""
-    parts = [text] if text != "raw" else []
-    parts += [f"raw {raw}: none" for raw in field.absent]
-    parts += [f"{raw}: {name}" for raw, name in (field.names or {}).items()]
-    parts += ["hexadecimal"] if field.hexadecimal else []
-    return "; ".join(parts)
 
 
 def layouts_table() -> str:

@@ -1,0 +1,395 @@
+"""`inverterproto layout`: layouts listed, shown, written to files, and held against real frames.
+
+A layout is named by its sensor type (`0x5408`), its name (`micro_inverter`), or the TOML file that
+it stands in. What each command writes goes to standard output, complaints to standard error.
+"""
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inverterproto_cli.layout_files import LayoutFileError, read_layout, takes_layouts
+
+if TYPE_CHECKING:
+    from inverterproto.field import Field
+    from inverterproto.layout import Layout
+    from inverterproto_cli.evidence import Evidence, Payload
+
+_AS_JSON = click.option(
+    "--json", "as_json", is_flag=True, envvar="INVERTERPROTO_JSON", help="JSON instead of a table."
+)
+_OUTPUT = click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    default="-",
+    help="Where to.  [default: standard output]",
+)
+_FORCE = click.option("--force", is_flag=True, help="Write over a file that is there.")
+
+
+@click.group("layout")
+def command() -> None:
+    """Show what each byte of a data payload means, and bring new layouts.
+
+    A layout is named by its sensor type (0x5408), its name (micro_inverter), or its TOML file.
+    """
+
+
+# list
+
+
+@command.command("list")
+@_AS_JSON
+@takes_layouts
+def list_command(as_json: bool) -> None:  # noqa: FBT001 - click's way to hand over an option
+    """List the layouts that there are."""
+    from inverterproto.deye.layouts import layout_of, sensor_types
+
+    layouts = [layout for layout in map(layout_of, sensor_types()) if layout is not None]
+    if as_json:
+        for layout in layouts:
+            click.echo(json.dumps({**_about(layout), "fields": _known(layout)}, ensure_ascii=False))
+        return
+    head = ("sensor type", "name", "fields", "checked", "source", "device")
+    rows = (
+        (
+            _sensor_type(layout),
+            layout.name,
+            str(_known(layout)),
+            "yes" if layout.checked else "no",
+            layout.source,
+            layout.title,
+        )
+        for layout in layouts
+    )
+    _print_table(head, rows)
+
+
+# show
+
+
+@command.command("show")
+@click.argument("what", metavar="0xTYPE|NAME|FILE")
+@_AS_JSON
+@takes_layouts
+def show_command(what: str, as_json: bool) -> None:  # noqa: FBT001
+    """Show the fields of a layout."""
+    layout = _find(what)
+    if as_json:
+        shown = {**_about(layout), "size": layout.size, "fields": list(_entries(layout))}
+        click.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    checked = "checked on real bytes" if layout.checked else "not checked on real bytes"
+    source = f"; sources: {layout.source}" if layout.source else ""
+    click.echo(f"{layout.name}: {layout.title}")
+    click.echo(f"sensor type {_sensor_type(layout)}, {layout.size} bytes, {checked}{source}")
+    for counts, name in (("PV inputs", layout.trackers), ("phases", layout.phases)):
+        if name is not None:
+            click.echo(f"{counts} are counted by {name}")
+    click.echo()
+    head = ("offset", "type", "field", "value", "unit", "quantity", "conf.", "source", "remarks")
+    _print_table(head, map(_cells, layout.fields))
+
+
+def _cells(field: "Field") -> tuple[str, ...]:
+    private = f"private: {field.private}" if field.private else ""
+    return (
+        f"{field.offset:6}",
+        field.type_name,
+        field.name,
+        field.formula,
+        field.symbol,
+        ("−" if field.turned else "") + (field.quantity or ""),
+        field.confidence if field.known else "–",
+        field.source,
+        "; ".join(filter(None, (private, field.meaning))),
+    )
+
+
+def _entries(layout: "Layout") -> Iterator[dict[str, Any]]:
+    from inverterproto.layout_toml import entries
+
+    for field in layout.fields:
+        own = {**entries(field), "name": field.name, "unit": field.symbol or None}
+        yield {"offset": field.offset, "size": field.size, **own}
+
+
+# export, new
+
+
+@command.command("export")
+@click.argument("what", metavar="0xTYPE|NAME|FILE")
+@_OUTPUT
+@_FORCE
+@takes_layouts
+def export_command(what: str, output: str, force: bool) -> None:  # noqa: FBT001
+    """Write a layout as TOML, for `--layout` or to begin another with."""
+    from inverterproto.deye.layouts import layout_to_toml
+
+    _write(_OPENING + layout_to_toml(_find(what)), output, force=force)
+
+
+_OPENING = """\
+# A layout for `inverterproto --layout FILE`: what each byte of a data payload means.
+# The head of the payload, bytes 0 to 20, is the same in all of them and stands in none.
+
+"""
+
+_EXAMPLE = """
+# Name what you know, like this, and take the comments away that are no longer true:
+#
+# [[field]]
+# offset = 37
+# type = "u16be"
+# scale = "1/10"
+# quantity = "grid_voltage_l1"
+# confidence = "C"
+# source = "the display showed 231.4 V"
+"""
+
+
+@command.command("new")
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@click.option("--sensor-type", metavar="0xTYPE", help="Where the captures hold several.")
+@_OUTPUT
+@_FORCE
+def new_command(
+    captures: tuple[str, ...],
+    sensor_type: str | None,
+    output: str,
+    force: bool,  # noqa: FBT001
+) -> None:
+    """Begin a layout for a sensor type that is not known, from its frames.
+
+    Takes what `decode` takes. What the bytes hold stands in comments, without texts: they may be
+    serials.
+    """
+    from inverterproto.deye.layouts import layout_of, layout_to_toml
+    from inverterproto.deye.layouts.head import DATA_HEAD
+    from inverterproto.layout import Layout
+    from inverterproto.layout_toml import span
+    from inverterproto_cli.evidence import Evidence
+
+    wanted = None if sensor_type is None else _number(sensor_type)
+    by_type: dict[int, Evidence] = {}
+    for payload in _payloads(captures):
+        number = payload.sensor_type
+        if number == wanted or (wanted is None and layout_of(number) is None):
+            evidence = by_type.get(number)
+            if evidence is None:
+                head = Layout(
+                    f"new_{number:04x}", "?", DATA_HEAD, sensor_type=number, checked=False
+                )
+                evidence = by_type.setdefault(number, Evidence(head))
+            evidence.add(payload)
+    if len(by_type) > 1:
+        known = ", ".join(f"{number:#06x}" for number in sorted(by_type))
+        raise click.UsageError(f"--sensor-type is one of {known}")
+    if not by_type:
+        which = "of an unknown sensor type" if wanted is None else f"of sensor type {wanted:#06x}"
+        raise click.ClickException(f"no data frame {which} found")
+    (evidence,) = by_type.values()
+    gaps = (f"# {span(gap.start, gap.end)}: {gap.words}" for gap in evidence.gaps())
+    seen = f"\n# In {_frames(evidence)}:\n" + "\n".join(gaps) + "\n"
+    _write(_OPENING + layout_to_toml(evidence.layout) + _EXAMPLE + seen, output, force=force)
+
+
+def _write(text: str, output: str, *, force: bool) -> None:
+    if output == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        with open(output, "w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise click.UsageError(f"{output} is there already (--force writes over it)") from error
+    except OSError as error:
+        raise click.ClickException(f"{output}: {error.strerror}") from error
+
+
+# check
+
+
+@command.command("check")
+@click.argument("what", metavar="FILE|0xTYPE|NAME")
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@_AS_JSON
+def check_command(what: str, captures: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
+    """Hold a layout against real frames: what fits, what does not, what is not named.
+
+    Takes frames wherever `decode` does. The exit code is 1 where something is wrong: the layout
+    itself, a value that is physically impossible, a field that no payload reaches. That bytes are
+    not named is told, and is not wrong.
+    """
+    from inverterproto_cli.evidence import Evidence
+
+    layout = _find(what, click.ClickException)
+    evidence = Evidence(layout)
+    others: Counter[int] = Counter()
+    for payload in _payloads(captures):
+        if payload.sensor_type == layout.sensor_type:
+            evidence.add(payload)
+        else:
+            others[payload.sensor_type] += 1
+    wrong = list(evidence.wrong())
+    if not evidence.frames:
+        found = ", ".join(f"{number:#06x}" for number in sorted(others)) or "none"
+        wrong.append(f"no data frame of sensor type {_sensor_type(layout)}; there are: {found}")
+    if as_json:
+        click.echo(json.dumps(_verdict(evidence, wrong), ensure_ascii=False))
+    else:
+        _print_verdict(evidence, wrong)
+    if wrong:
+        sys.exit(1)
+
+
+def _verdict(evidence: "Evidence", wrong: list[str]) -> dict[str, Any]:
+    return {
+        "layout": evidence.layout.name,
+        "sensor_type": evidence.layout.sensor_type,
+        "frames": evidence.frames,
+        "lengths": sorted(evidence.lengths),
+        "fields": [
+            {
+                "name": seen.field.name,
+                "values": seen.values,
+                "none": seen.none,
+                "lowest": None if seen.field.private else _plain(seen.lowest),
+                "highest": None if seen.field.private else _plain(seen.highest),
+            }
+            for seen in evidence.seen.values()
+        ],
+        "gaps": [
+            {"offset": gap.start, "size": gap.end - gap.start, "holds": gap.holds}
+            for gap in evidence.gaps()
+        ],
+        "wrong": wrong,
+    }
+
+
+def _print_verdict(evidence: "Evidence", wrong: list[str]) -> None:
+    from inverterproto.layout_toml import span
+    from inverterproto_cli.show import printable
+
+    layout = evidence.layout
+    click.echo(f"layout {layout.name}, sensor type {_sensor_type(layout)}: {_frames(evidence)}")
+    if evidence.frames:
+        click.echo()
+        rows = ((f"{s.field.offset:6}", s.field.name, *_said(s)) for s in evidence.seen.values())
+        _print_table(("offset", "field", "lowest", "highest", "unit"), rows)
+    if absent := list(evidence.absent()):
+        click.echo(f"\nno reading in any frame: {', '.join(absent)}")
+    if gaps := list(evidence.gaps()):
+        size = sum(gap.end - gap.start for gap in gaps)
+        click.echo(f"\nnot named ({size:,} bytes)")
+        for gap in gaps:
+            click.echo(f"  {span(gap.start, gap.end)}: {gap.words}")
+    click.echo("\nwrong" if wrong else "\nnothing wrong")
+    for line in wrong:
+        click.echo(f"  {printable(line)}")
+
+
+def _said(seen: Any) -> tuple[str, ...]:  # noqa: ANN401 - a Seen
+    if seen.field.private:
+        return "(private)", "", ""
+    if not seen.values:
+        return "none", "", ""
+    lowest, highest = (_as_text(seen.field, value) for value in (seen.lowest, seen.highest))
+    return lowest, "" if lowest == highest else highest, seen.field.symbol
+
+
+def _as_text(field: "Field", value: Any) -> str:  # noqa: ANN401 - any field's
+    from inverterproto_cli.show import printable
+
+    if field.hexadecimal and isinstance(value, int):
+        return f"{value:#0{2 + 2 * field.size}x}"
+    return printable(str(_plain(value)))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's
+    return value.hex() if isinstance(value, bytes) else value
+
+
+# What they share
+
+
+def _find(what: str, failure: type[click.ClickException] = click.UsageError) -> "Layout":
+    """Return the layout that is named; a file that holds none is a `failure`."""
+    from inverterproto.deye.layouts import layout_of, sensor_types
+
+    layouts = [layout for layout in map(layout_of, sensor_types()) if layout is not None]
+    number = _number(what) if re.match("0[xX]", what) else None
+    for layout in layouts:
+        if what == layout.name or number == layout.sensor_type:
+            return layout
+    if number is not None:
+        raise click.UsageError(f"{what}: no layout is known for this sensor type")
+    try:
+        return read_layout(what)
+    except LayoutFileError as error:
+        raise failure(
+            "\n".join(["no layout:", *(f"  {line}" for line in error.problems)])
+        ) from error
+
+
+def _number(text: str) -> int:
+    try:
+        number = int(text, 0)
+    except ValueError:
+        number = -1
+    if 0 <= number <= 0xFFFF:
+        return number
+    raise click.UsageError(f"{text}: expected a sensor type from 0x0000 to 0xFFFF")
+
+
+def _payloads(captures: Sequence[str]) -> "Iterator[Payload]":
+    from inverterproto_cli.chunk import SourceError
+    from inverterproto_cli.evidence import payloads
+    from inverterproto_cli.show import printable
+    from inverterproto_cli.sources import Listener, find_sources
+    from inverterproto_cli.stop import STOP
+
+    def complain(complaint: str) -> None:
+        click.echo(printable(complaint), err=True)
+
+    try:
+        with STOP:
+            yield from payloads(find_sources(tuple(captures)), Listener(complain=complain))
+    except SourceError as error:
+        raise click.ClickException(printable(str(error))) from error
+
+
+def _frames(evidence: "Evidence") -> str:
+    from inverterproto_cli.summary import count_of
+
+    lengths = " and ".join(f"{length:,}" for length in sorted(evidence.lengths)[:8])
+    of = f", {lengths} bytes of payload" if lengths else ""
+    return f"{count_of(evidence.frames, 'frame')}{of}"
+
+
+def _about(layout: "Layout") -> dict[str, Any]:
+    from inverterproto.layout_toml import about_entries
+
+    return about_entries(layout)
+
+
+def _known(layout: "Layout") -> int:
+    return sum(field.known for field in layout.fields)
+
+
+def _sensor_type(layout: "Layout") -> str:
+    return f"0x{layout.sensor_type or 0:04X}"
+
+
+def _print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
