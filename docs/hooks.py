@@ -8,7 +8,7 @@ MkDocs calls `on_page_markdown` for each page (see `hooks` in `mkdocs.yml`).
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import EnumMeta
 from functools import cached_property
 from importlib import import_module
@@ -22,6 +22,7 @@ from inverterproto.alphaess.fields import Field as AlphaField
 from inverterproto.deye import bodies, messages, modbus, payloads
 from inverterproto.deye.layouts import MODULES, head, layout_of
 from inverterproto.layout import Field, Layout
+from inverterproto.layout_toml import FIELD_KEYS, LAYOUT_KEYS, Key
 from inverterproto.quantity import QUANTITIES, template_of
 
 _MARKER = re.compile(r"^<!-- (table|api): (.+?) -->$", re.MULTILINE)
@@ -174,6 +175,35 @@ def _key_cells(field: AlphaField, names: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
+# Layout files
+
+
+def layout_keys_table() -> str:
+    """Return the table of the keys of a layout file."""
+    return _keys_of_file(LAYOUT_KEYS, {"checked": False})
+
+
+def field_keys_table() -> str:
+    """Return the table of the keys of its fields."""
+    return _keys_of_file(FIELD_KEYS, Field._field_defaults)
+
+
+def _keys_of_file(keys: Mapping[str, Key], defaults: Mapping[str, object]) -> str:
+    rows = (
+        (_code(key.name), key.expected, _default(key, defaults.get(key.name)), key.meaning)
+        for key in keys.values()
+    )
+    return _table(("key", "takes", "left out", "says"), rows)
+
+
+def _default(key: Key, default: object) -> str:
+    if key.required:
+        return "**must be there**"
+    if isinstance(default, bool):
+        return _code(str(default).lower())
+    return _code(default) if isinstance(default, int | str) else ""
+
+
 # The vocabulary
 
 
@@ -208,6 +238,8 @@ TABLES: dict[str, Callable[..., str]] = {
     "functions": functions_table,
     "exceptions": exceptions_table,
     "keys": keys_table,
+    "layout-keys": layout_keys_table,
+    "field-keys": field_keys_table,
     "quantities": quantities_table,
 }
 """What a `table:` marker may ask for, by its first word."""

@@ -107,7 +107,7 @@ class Key(NamedTuple):
 def _hint(wrong: object, right: Iterable[str]) -> str:
     """Return which of the right words a wrong one may be meant for, if any."""
     found = get_close_matches(str(wrong)[:64], right, 1) if isinstance(wrong, str) else []
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    return f" (did you mean {str(found[0])!r}?)" if found else ""
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - whatever TOML holds
@@ -270,7 +270,7 @@ FIELD_KEYS = _keys(
         "confidence",
         "A, B or C",
         "A: two sources or real bytes, B: one source, C: a guess",
-        _one_of(LEVELS),
+        _one_of(tuple(LEVELS)),
         required=True,
     ),
     Key("source", _WORDS, "who says so", _text),
@@ -416,13 +416,13 @@ def _contradictions(
     """Yield what of the fields does not go together."""
     places = {id(field): where for where, field in fields}
     start = max((field.end for field in head), default=0)
-    behind = []
+    whole = list(head)
     for where, field in fields:
         if field.offset < start:
             yield f"{where}offset: expected {start} or more, behind the head of all payloads"
         else:
-            behind.append(field)
-    for field, fault in faults(sorted(behind, key=lambda field: field.offset)):
+            whole.append(field)
+    for field, fault in faults(sorted(whole, key=lambda field: field.offset)):
         yield f"{places[id(field)]}{fault}"
     measured: set[str] = set()
     for where, field in fields:
@@ -437,10 +437,7 @@ def _contradictions(
 
 def _shown(value: object) -> str:
     """Return a value, as far as it is short."""
-    try:
-        return _repr.repr(value)
-    except ValueError:  # Python refuses to write down very great numbers
-        return "a very great number"
+    return _repr.repr(value)  # a line is too short for a number that Python refuses to write
 
 
 # Writing

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from inverterproto.deye.frame import PAYLOAD_AT
+from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.deye.messages import DATA
 from inverterproto.families import DEYE, framings
 from inverterproto.field import Field
@@ -193,7 +194,8 @@ class Evidence:
                 measured[key] = -value if seen.field.turned else value
                 if problem := out_of_range(key, measured[key]):
                     at = payload.offset + PAYLOAD_AT + seen.field.offset
-                    self._fault(f"{name} ({seen.field.offset})", f"{problem}, at {at}", payload)
+                    problem = f"{problem.removeprefix(f'{name}: ')}, at {at}"
+                    self._fault(f"{name} ({seen.field.offset})", problem, payload)
         for subject, problem in _contradictions(measured):
             self._fault(subject, problem, payload)
 
@@ -235,7 +237,7 @@ class Evidence:
             number.to_bytes(size, "little") for number in (self._first, self._changed, self._set)
         )
         for field, octets in self.layout.spans(first):
-            if field.known:
+            if field.known or field in DATA_HEAD:
                 continue
             start, end = field.offset, field.offset + len(octets)
             for cut, to in pairwise(sorted({start, end, *_edges_of_zeros(ever_set, start, end)})):
