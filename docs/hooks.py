@@ -22,7 +22,7 @@ from inverterproto.alphaess.fields import Field as AlphaField
 from inverterproto.deye import bodies, messages, modbus, payloads
 from inverterproto.deye.layouts import MODULES, head, layout_of
 from inverterproto.layout import Field, Layout
-from inverterproto.layout_toml import FIELD_KEYS, LAYOUT_KEYS, Key
+from inverterproto.layout_keys import FIELD_KEYS, LAYOUT_KEYS, Key
 from inverterproto.quantity import QUANTITIES, template_of
 
 _MARKER = re.compile(r"^<!-- (table|api): (.+?) -->$", re.MULTILINE)

@@ -24,16 +24,8 @@ from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.errors import LayoutError
 from inverterproto.families import DEYE
 from inverterproto.layout import Clock, Field, Layout, Mac, Octets, Raw, Text, measured
-from inverterproto.layout_toml import (
-    FIELD_KEYS,
-    LAYOUT_KEYS,
-    LONGEST_HEADER,
-    LONGEST_LINE,
-    LONGEST_PAYLOAD,
-    MOST_PROBLEMS,
-    MOST_TEXT,
-    TYPES,
-)
+from inverterproto.layout_keys import FIELD_KEYS, LAYOUT_KEYS, LONGEST_PAYLOAD, TYPES
+from inverterproto.layout_toml import LONGEST_HEADER, LONGEST_LINE, MOST_PROBLEMS, MOST_TEXT
 from inverterproto.private import Private
 from inverterproto.quantity import QUANTITIES, lookup, template_of
 from tests.vectors import frame
