@@ -234,6 +234,13 @@ def test_of_several_unknown_types_one_is_to_be_chosen(tmp_path: Path) -> None:
     assert tomllib.loads((tmp_path / "x.toml").read_text())["sensor_type"] == 0x2222
 
 
+def test_of_many_types_only_some_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "many.bin"
+    path.write_bytes(b"".join(patched("solis-0504", 0x1100 + n) for n in range(10)))
+    assert "0x1107 and 2 more" in invoke("layout", "new", path).err
+    assert "there are: 0x1100, " in check(EXAMPLE, path, code=1)
+
+
 def test_of_known_types_a_new_layout_is_begun_only_where_that_is_said() -> None:
     shown = invoke("layout", "new", *PAIR)
     assert (shown.code, shown.out) == (1, "")

@@ -7,7 +7,6 @@ it stands in. What each command writes goes to standard output, complaints to st
 import json
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ _OUTPUT = click.option(
     default="-",
     help="Where to.  [default: standard output]",
 )
+_SOME = 8
 _FORCE = click.option("--force", is_flag=True, help="Write over a file that is there.")
 
 
@@ -170,34 +170,47 @@ def new_command(
     Takes what `decode` takes. What the bytes hold stands in comments, without texts: they may be
     serials.
     """
-    from inverterproto.deye.layouts import layout_of, layout_to_toml
-    from inverterproto.deye.layouts.head import DATA_HEAD
-    from inverterproto.layout import Layout
+    from inverterproto.deye.layouts import layout_to_toml
     from inverterproto.layout_toml import span
-    from inverterproto_cli.evidence import Evidence
 
-    wanted = None if sensor_type is None else _number(sensor_type)
-    by_type: dict[int, Evidence] = {}
-    for payload in _payloads(captures):
-        number = payload.sensor_type
-        if number == wanted or (wanted is None and layout_of(number) is None):
-            evidence = by_type.get(number)
-            if evidence is None:
-                head = Layout(
-                    f"new_{number:04x}", "?", DATA_HEAD, sensor_type=number, checked=False
-                )
-                evidence = by_type.setdefault(number, Evidence(head))
-            evidence.add(payload)
-    if len(by_type) > 1:
-        known = ", ".join(f"{number:#06x}" for number in sorted(by_type))
-        raise click.UsageError(f"--sensor-type is one of {known}")
-    if not by_type:
-        which = "of an unknown sensor type" if wanted is None else f"of sensor type {wanted:#06x}"
-        raise click.ClickException(f"no data frame {which} found")
-    (evidence,) = by_type.values()
+    evidence = _unnamed(captures, None if sensor_type is None else _number(sensor_type))
     gaps = (f"# {span(gap.start, gap.end)}: {gap.words}" for gap in evidence.gaps())
     seen = f"\n# In {_frames(evidence)}:\n" + "\n".join(gaps) + "\n"
     _write(_OPENING + layout_to_toml(evidence.layout) + _EXAMPLE + seen, output, force=force)
+
+
+def _unnamed(captures: Sequence[str], wanted: int | None) -> "Evidence":
+    """Return what the frames of some sensor type say, or of the only one that is not known."""
+    from inverterproto.deye.layouts import layout_of
+    from inverterproto.deye.layouts.head import DATA_HEAD
+    from inverterproto.layout import Layout
+    from inverterproto_cli.evidence import Evidence
+
+    evidence: Evidence | None = None
+    found: set[int] = set()
+    for payload in _payloads(captures):
+        number = payload.sensor_type
+        if number != wanted and (wanted is not None or layout_of(number) is not None):
+            continue
+        found.add(number)
+        if evidence is None:
+            name = f"new_{number:04x}"
+            evidence = Evidence(Layout(name, "?", DATA_HEAD, sensor_type=number, checked=False))
+        if number == evidence.layout.sensor_type:
+            evidence.add(payload)
+    if evidence is None:
+        which = "of an unknown sensor type" if wanted is None else f"of sensor type {wanted:#06x}"
+        raise click.ClickException(f"no data frame {which} found")
+    if len(found) > 1:
+        raise click.UsageError(f"--sensor-type is one of {_some(found)}")
+    return evidence
+
+
+def _some(sensor_types: Iterable[int]) -> str:
+    """Return sensor types in words, as many as a reader can take in."""
+    numbers = sorted(sensor_types)
+    more = f" and {len(numbers) - _SOME} more" if len(numbers) > _SOME else ""
+    return ", ".join(f"{number:#06x}" for number in numbers[:_SOME]) + more
 
 
 def _write(text: str, output: str, *, force: bool) -> None:
@@ -231,15 +244,15 @@ def check_command(what: str, captures: tuple[str, ...], as_json: bool) -> None: 
 
     layout = _find(what, click.ClickException)
     evidence = Evidence(layout)
-    others: Counter[int] = Counter()
+    others: set[int] = set()
     for payload in _payloads(captures):
         if payload.sensor_type == layout.sensor_type:
             evidence.add(payload)
         else:
-            others[payload.sensor_type] += 1
+            others.add(payload.sensor_type)
     wrong = list(evidence.wrong())
     if not evidence.frames:
-        found = ", ".join(f"{number:#06x}" for number in sorted(others)) or "none"
+        found = _some(others) or "none"
         wrong.append(f"no data frame of sensor type {_sensor_type(layout)}; there are: {found}")
     if as_json:
         click.echo(json.dumps(_verdict(evidence, wrong), ensure_ascii=False))

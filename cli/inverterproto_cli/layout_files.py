@@ -66,10 +66,12 @@ def takes_layouts(command: Callable[..., None]) -> Callable[..., None]:
     def run(*, layouts: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - the command's own
         if not layouts:
             return command(**options)
+        from inverterproto_cli.show import printable
+
         with using(layouts) as notes:
             if options.get("verbose"):
                 for note in notes:
-                    click.echo(note, err=True)
+                    click.echo(printable(note), err=True)
             return command(**options)
 
     return run
@@ -79,6 +81,7 @@ def takes_layouts(command: Callable[..., None]) -> Callable[..., None]:
 def using(paths: Sequence[str]) -> Iterator[list[str]]:
     """Let the layouts in files stand for their sensor types; yield what there is to tell of it."""
     from inverterproto.deye.layouts import add_layout, layout_of, remove_layout
+    from inverterproto_cli.show import printable
 
     layouts: dict[int, tuple[str, Layout]] = {}
     notes, complaints = list[str](), list[str]()
@@ -91,7 +94,9 @@ def using(paths: Sequence[str]) -> Iterator[list[str]]:
         sensor_type = layout.sensor_type or 0
         if sensor_type in layouts:
             other = layouts[sensor_type][0]
-            complaints.append(f"{path}: {other} is for sensor type {sensor_type:#06x}, too")
+            complaints.append(
+                printable(f"{path}: {other} is for sensor type {sensor_type:#06x}, too")
+            )
         layouts[sensor_type] = path, layout
     if complaints:
         raise click.UsageError("no layout:\n" + "\n".join(f"  {line}" for line in complaints))
