@@ -11,6 +11,7 @@ from inverterproto.deye import layout_from_toml, layout_of
 from inverterproto.deye.layouts import MODULES, sensor_types
 from inverterproto_cli import evidence
 from tests.conftest import Run, decode, invoke
+from tests.test_cli_main import HEAVY, imported
 from tests.vectors import FIXTURES, VALID, frame, raw
 
 ROOT = FIXTURES.parent
@@ -564,6 +565,21 @@ def test_what_measures_is_the_same_in_what_is_shared(tmp_path: Path) -> None:
     out = tmp_path / "shared.jsonl"
     assert invoke("sanitize", CAPTURE, "-o", out, "--layout", EXAMPLE).code == 0
     assert check(EXAMPLE, out, code=0) == check(EXAMPLE, CAPTURE, code=0)
+
+
+# What it imports
+
+
+@pytest.mark.parametrize("words", [["--help"], ["check", "--help"], ["list", "--help"]])
+def test_the_help_imports_nothing_heavy_and_none_of_the_codecs(words: list[str]) -> None:
+    modules = imported("layout", *words)
+    assert not modules & HEAVY
+    assert not {name for name in modules if name.startswith("inverterproto.")}
+
+
+def test_no_command_imports_what_only_a_coloured_tree_needs() -> None:
+    for words in (["list"], ["check", EXAMPLE, CAPTURE]):
+        assert not imported("layout", *words) & {"rich", "msgspec", "asyncio"}
 
 
 # The example of the documentation

@@ -4,7 +4,6 @@ A layout is named by its sensor type (`0x5408`), its name (`micro_inverter`), or
 it stands in. What each command writes goes to standard output, complaints to standard error.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inverterproto_cli.layout_files import LayoutFileError, read_layout, takes_layouts
+from inverterproto_cli.columns import print_columns
+from inverterproto_cli.layout_files import (
+    LayoutFileError,
+    read_layout,
+    sensor_type_of,
+    takes_layouts,
+)
 
 if TYPE_CHECKING:
     from inverterproto.field import Field
@@ -54,12 +59,12 @@ def list_command(as_json: bool) -> None:  # noqa: FBT001 - click's way to hand o
     layouts = [layout for layout in map(layout_of, sensor_types()) if layout is not None]
     if as_json:
         for layout in layouts:
-            click.echo(json.dumps({**_about(layout), "fields": _known(layout)}, ensure_ascii=False))
+            click.echo(_as_json({**_about(layout), "fields": _known(layout)}))
         return
     head = ("sensor type", "name", "fields", "checked", "source", "device")
     rows = (
         (
-            _sensor_type(layout),
+            sensor_type_of(layout),
             layout.name,
             str(_known(layout)),
             "yes" if layout.checked else "no",
@@ -68,7 +73,7 @@ def list_command(as_json: bool) -> None:  # noqa: FBT001 - click's way to hand o
         )
         for layout in layouts
     )
-    _print_table(head, rows)
+    print_columns(head, rows)
 
 
 # show
@@ -83,18 +88,18 @@ def show_command(what: str, as_json: bool) -> None:  # noqa: FBT001
     layout = _find(what)
     if as_json:
         shown = {**_about(layout), "size": layout.size, "fields": list(_entries(layout))}
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        click.echo(_as_json(shown))
         return
     checked = "checked on real bytes" if layout.checked else "not checked on real bytes"
     source = f"; sources: {layout.source}" if layout.source else ""
     click.echo(f"{layout.name}: {layout.title}")
-    click.echo(f"sensor type {_sensor_type(layout)}, {layout.size} bytes, {checked}{source}")
+    click.echo(f"sensor type {sensor_type_of(layout)}, {layout.size} bytes, {checked}{source}")
     for counts, name in (("PV inputs", layout.trackers), ("phases", layout.phases)):
         if name is not None:
             click.echo(f"{counts} are counted by {name}")
     click.echo()
     head = ("offset", "type", "field", "value", "unit", "quantity", "conf.", "source", "remarks")
-    _print_table(head, map(_cells, layout.fields))
+    print_columns(head, map(_cells, layout.fields))
 
 
 def _cells(field: "Field") -> tuple[str, ...]:
@@ -172,10 +177,11 @@ def new_command(
     """
     from inverterproto.deye.layouts import layout_to_toml
     from inverterproto.layout_toml import span
+    from inverterproto_cli.verdict import frames_in
 
     evidence = _unnamed(captures, None if sensor_type is None else _number(sensor_type))
     gaps = (f"# {span(gap.start, gap.end)}: {gap.words}" for gap in evidence.gaps())
-    seen = f"\n# In {_frames(evidence)}:\n" + "\n".join(gaps) + "\n"
+    seen = f"\n# In {frames_in(evidence)}:\n" + "\n".join(gaps) + "\n"
     _write(_OPENING + layout_to_toml(evidence.layout) + _EXAMPLE + seen, output, force=force)
 
 
@@ -241,6 +247,7 @@ def check_command(what: str, captures: tuple[str, ...], as_json: bool) -> None: 
     not named is told, and is not wrong.
     """
     from inverterproto_cli.evidence import Evidence
+    from inverterproto_cli.verdict import print_verdict, verdict
 
     layout = _find(what, click.ClickException)
     evidence = Evidence(layout)
@@ -253,80 +260,13 @@ def check_command(what: str, captures: tuple[str, ...], as_json: bool) -> None: 
     wrong = list(evidence.wrong())
     if not evidence.frames:
         found = _some(others) or "none"
-        wrong.append(f"no data frame of sensor type {_sensor_type(layout)}; there are: {found}")
+        wrong.append(f"no data frame of sensor type {sensor_type_of(layout)}; there are: {found}")
     if as_json:
-        click.echo(json.dumps(_verdict(evidence, wrong), ensure_ascii=False))
+        click.echo(_as_json(verdict(evidence, wrong)))
     else:
-        _print_verdict(evidence, wrong)
+        print_verdict(evidence, wrong)
     if wrong:
         sys.exit(1)
-
-
-def _verdict(evidence: "Evidence", wrong: list[str]) -> dict[str, Any]:
-    return {
-        "layout": evidence.layout.name,
-        "sensor_type": evidence.layout.sensor_type,
-        "frames": evidence.frames,
-        "lengths": sorted(evidence.lengths),
-        "fields": [
-            {
-                "name": seen.field.name,
-                "values": seen.values,
-                "none": seen.none,
-                "lowest": None if seen.field.private else _plain(seen.lowest),
-                "highest": None if seen.field.private else _plain(seen.highest),
-            }
-            for seen in evidence.seen.values()
-        ],
-        "gaps": [
-            {"offset": gap.start, "size": gap.end - gap.start, "holds": gap.holds}
-            for gap in evidence.gaps()
-        ],
-        "wrong": wrong,
-    }
-
-
-def _print_verdict(evidence: "Evidence", wrong: list[str]) -> None:
-    from inverterproto.layout_toml import span
-    from inverterproto_cli.show import printable
-
-    layout = evidence.layout
-    click.echo(f"layout {layout.name}, sensor type {_sensor_type(layout)}: {_frames(evidence)}")
-    if evidence.frames:
-        click.echo()
-        rows = ((f"{s.field.offset:6}", s.field.name, *_said(s)) for s in evidence.seen.values())
-        _print_table(("offset", "field", "lowest", "highest", "unit"), rows)
-    if absent := list(evidence.absent()):
-        click.echo(f"\nno reading in any frame: {', '.join(absent)}")
-    if gaps := list(evidence.gaps()):
-        size = sum(gap.end - gap.start for gap in gaps)
-        click.echo(f"\nnot named ({size:,} bytes)")
-        for gap in gaps:
-            click.echo(f"  {span(gap.start, gap.end)}: {gap.words}")
-    click.echo("\nwrong" if wrong else "\nnothing wrong")
-    for line in wrong:
-        click.echo(f"  {printable(line)}")
-
-
-def _said(seen: Any) -> tuple[str, ...]:  # noqa: ANN401 - a Seen
-    if seen.field.private:
-        return "(private)", "", ""
-    if not seen.values:
-        return "none", "", ""
-    lowest, highest = (_as_text(seen.field, value) for value in (seen.lowest, seen.highest))
-    return lowest, "" if lowest == highest else highest, seen.field.symbol
-
-
-def _as_text(field: "Field", value: Any) -> str:  # noqa: ANN401 - any field's
-    from inverterproto_cli.show import printable
-
-    if field.hexadecimal and isinstance(value, int):
-        return f"{value:#0{2 + 2 * field.size}x}"
-    return printable(str(_plain(value)))
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's
-    return value.hex() if isinstance(value, bytes) else value
 
 
 # What they share
@@ -349,6 +289,12 @@ def _find(what: str, failure: type[click.ClickException] = click.UsageError) -> 
         raise failure(
             "\n".join(["no layout:", *(f"  {line}" for line in error.problems)])
         ) from error
+
+
+def _as_json(shown: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(shown, ensure_ascii=False)
 
 
 def _number(text: str) -> int:
@@ -378,14 +324,6 @@ def _payloads(captures: Sequence[str]) -> "Iterator[Payload]":
         raise click.ClickException(printable(str(error))) from error
 
 
-def _frames(evidence: "Evidence") -> str:
-    from inverterproto_cli.summary import count_of
-
-    lengths = " and ".join(f"{length:,}" for length in sorted(evidence.lengths)[:8])
-    of = f", {lengths} bytes of payload" if lengths else ""
-    return f"{count_of(evidence.frames, 'frame')}{of}"
-
-
 def _about(layout: "Layout") -> dict[str, Any]:
     from inverterproto.layout_toml import about_entries
 
@@ -394,15 +332,3 @@ def _about(layout: "Layout") -> dict[str, Any]:
 
 def _known(layout: "Layout") -> int:
     return sum(field.known for field in layout.fields)
-
-
-def _sensor_type(layout: "Layout") -> str:
-    return f"0x{layout.sensor_type or 0:04X}"
-
-
-def _print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    lines = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())

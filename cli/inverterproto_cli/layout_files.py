@@ -108,3 +108,8 @@ def using(paths: Sequence[str]) -> Iterator[list[str]]:
             add_layout(layout)
             added.callback(remove_layout, layout)
         yield notes
+
+
+def sensor_type_of(layout: "Layout") -> str:
+    """Return a layout's sensor type as people write it."""
+    return f"0x{layout.sensor_type or 0:04X}"
