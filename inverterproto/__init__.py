@@ -15,7 +15,13 @@ from inverterproto.lazy import exports
 
 if TYPE_CHECKING:
     from inverterproto.decoding import Dates, Decoded, Decoder, decode
-    from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
+    from inverterproto.errors import (
+        ChecksumError,
+        FieldError,
+        IncompleteError,
+        LayoutError,
+        ProtocolError,
+    )
     from inverterproto.families import FAMILIES, Family, recognise
     from inverterproto.layout import Field, Layout
     from inverterproto.quantity import QUANTITIES, Quantity
@@ -35,6 +41,7 @@ _HOMES = {
     "IncompleteError": "errors",
     "Item": "stream",
     "Layout": "layout",
+    "LayoutError": "errors",
     "ProtocolError": "errors",
     "QUANTITIES": "quantity",
     "Quantity": "quantity",
@@ -62,6 +69,7 @@ __all__ = [
     "IncompleteError",
     "Item",
     "Layout",
+    "LayoutError",
     "ProtocolError",
     "Quantity",
     "Reading",

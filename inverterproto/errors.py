@@ -5,6 +5,8 @@ what was expected there and what was found, so that a message alone is enough to
 dump. Offsets count from the start of the bytes that were given.
 """
 
+from collections.abc import Iterable
+
 
 class ProtocolError(ValueError):
     """Bytes that are not what the protocol says, or values that it cannot carry.
@@ -66,3 +68,15 @@ class FieldError(ProtocolError):
     def __init__(self, field: str, message: str, *, expected: object, found: object) -> None:
         self.field = field
         super().__init__(f"{field}: {message}", expected=expected, found=found)
+
+
+class LayoutError(ProtocolError):
+    """A text that declares no layout.
+
+    Attributes:
+        problems: a line for each thing that is wrong with it.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))

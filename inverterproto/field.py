@@ -24,7 +24,7 @@ class Field(NamedTuple):
     Attributes:
         offset: of its first byte in the payload.
         name: its name in `fields`.
-        type: a construct integer, or one of `Text`, `Raw`, `Clock`, `Mac`.
+        type: a construct integer, or one of `Text`, `Raw`, `Clock`, `Mac`, `Version`.
         scale: the fraction by which the raw integer is multiplied: `"1/10"`, `"10"`.
         bias: subtracted from the raw integer before that.
         unit: of the value; if None and there is a quantity, that quantity's.
@@ -93,6 +93,23 @@ class Field(NamedTuple):
         return f"{'u' if code.isupper() else 's'}{8 * self.size}{order}"
 
     @property
+    def formula(self) -> str:
+        """How the value follows from the raw integer, in words; nothing where it is just that."""
+        if isinstance(self.type, Octets):
+            return ""
+        numerator, denominator = self.ratio
+        text = f"raw − {self.bias}" if self.bias else "raw"
+        if self.bias and self.scale != "1":
+            text = f"({text})"
+        text += f" × {numerator}" if numerator != 1 else ""
+        text += f" / {denominator}" if denominator != 1 else ""
+        parts = [text] if text != "raw" else []
+        parts += [f"raw {raw}: none" for raw in self.absent]
+        parts += [f"{raw}: {name}" for raw, name in (self.names or {}).items()]
+        parts += ["hexadecimal"] if self.hexadecimal else []
+        return "; ".join(parts)
+
+    @property
     def code(self) -> str:
         """The type's letter (and count) in a `struct` format."""
         return f"{self.size}s" if isinstance(self.type, Octets) else str(self.type.fmtstr)[1]
@@ -101,6 +118,14 @@ class Field(NamedTuple):
     def order(self) -> str:
         """The byte order as `struct` has it, or nothing where it does not matter."""
         return "" if isinstance(self.type, Octets) or self.size == 1 else str(self.type.fmtstr)[0]
+
+    @property
+    def raw_range(self) -> tuple[int, int]:
+        """The least and the greatest raw integer."""
+        bits = 8 * self.size
+        return (
+            (0, 2**bits - 1) if self.code.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        )
 
     def to_value(self, raw: Any) -> Value:  # noqa: ANN401 - what struct or construct gives
         """Turn what the bytes hold (an integer, or bytes) into the field's value."""
@@ -146,10 +171,9 @@ class Field(NamedTuple):
                 self.name, "not a step of the scale", expected=f"a multiple of {step}", found=value
             )
         raw = round(exact)
-        bits = 8 * self.size
-        low, high = (0, 2**bits) if self.code.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1))
-        if not low <= raw < high:
-            expected = f"{self._plain(low)} to {self._plain(high - 1)}"
+        least, greatest = self.raw_range
+        if not least <= raw <= greatest:
+            expected = f"{self._plain(least)} to {self._plain(greatest)}"
             raise FieldError(self.name, "out of range", expected=expected, found=value)
         if raw in self.absent:
             raise FieldError(

@@ -18,6 +18,7 @@ import click
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES, framings
 from inverterproto_cli.chunk import Chunk, SourceError
+from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.sources import Listener, Source, find_sources, read
 from inverterproto_cli.stop import STOP
 from inverterproto_cli.summary import Summary
@@ -195,6 +196,7 @@ def _check_offset(
     envvar="INVERTERPROTO_KEY_FILE",
     help="With --redact: make the stand-ins by this key.  [default: a random key]",
 )
+@takes_layouts
 def command(
     inputs: tuple[str, ...],
     form: str | None,

@@ -21,6 +21,7 @@ import click
 COMMANDS = {
     "decode": "Show what bytes of an inverter, logger or battery say.",
     "sanitize": "Make a dump or capture fit to be posted.",
+    "layout": "Show what each byte of a data payload means, and bring new layouts.",
 }
 """Every command with its line in `--help`; `fake-server` lives in `fake_server.py`."""
 

@@ -15,6 +15,7 @@ import click
 
 from inverterproto_cli.captures import capture_line
 from inverterproto_cli.chunk import BINARY, CAPTURE, Chunk, SourceError
+from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ _LINE = 32
     help="Make the stand-ins by this key: the same ones every time.  [default: a random key]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No summary.")
+@takes_layouts
 def command(
     inputs: tuple[str, ...],
     output: str,

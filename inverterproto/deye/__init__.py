@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from inverterproto.deye.commands import command, reply
     from inverterproto.deye.dating import LoggerDating, Stamp
     from inverterproto.deye.frame import FRAMING, Frame, V5Framing
-    from inverterproto.deye.layouts import layout_of
+    from inverterproto.deye.layouts import (
+        add_layout,
+        layout_from_toml,
+        layout_of,
+        layout_to_toml,
+        remove_layout,
+    )
     from inverterproto.deye.messages import (
         DATA,
         HANDSHAKE,
@@ -54,10 +60,14 @@ _HOMES = {
     "Stamp": "dating",
     "V5Framing": "frame",
     "WIFI": "messages",
+    "add_layout": "layouts",
     "build_payload": "messages",
     "command": "commands",
     "is_request": "messages",
+    "layout_from_toml": "layouts",
     "layout_of": "layouts",
+    "layout_to_toml": "layouts",
+    "remove_layout": "layouts",
     "reply": "commands",
 }
 
@@ -79,10 +89,14 @@ __all__ = [
     "Message",
     "Stamp",
     "V5Framing",
+    "add_layout",
     "build_payload",
     "command",
     "is_request",
+    "layout_from_toml",
     "layout_of",
+    "layout_to_toml",
+    "remove_layout",
     "reply",
 ]
 

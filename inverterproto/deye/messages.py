@@ -21,7 +21,7 @@ from inverterproto.deye import bodies, payloads
 from inverterproto.deye.bodies import BODIES, COMMAND, COMMAND_REPLY, INTERIM_REPLY, Body
 from inverterproto.deye.dating import LoggerDating, Stamp
 from inverterproto.deye.frame import PAYLOAD_AT, Frame
-from inverterproto.deye.layouts import MODULES, layout_of
+from inverterproto.deye.layouts import layout_of, sensor_types
 from inverterproto.deye.layouts.head import HEAD_ONLY
 from inverterproto.errors import FieldError, ProtocolError
 from inverterproto.layout import Layout, Row
@@ -346,7 +346,7 @@ def _selectors(message_type: int, fields: Mapping[str, Any]) -> bytes:
 
 def private_fields() -> dict[str, Private]:
     """Return every private field of every message by name, with the kind of secret it holds."""
-    layouts = [*payloads.ALL, *(layout for layout in map(layout_of, MODULES) if layout)]
+    layouts = [*payloads.ALL, *(layout for layout in map(layout_of, sensor_types()) if layout)]
     return {
         field.name: field.private
         for layout in layouts
