@@ -316,12 +316,12 @@ def test_there_is_an_end_to_looking_for_a_free_place(monkeypatch: pytest.MonkeyP
     assert StandIns(KEY).of(Private.IP, b"8.8.8.8")[:2] == b"0."
 
 
-def test_serials_of_eight_digits_are_found_as_four_bytes_and_smaller_numbers_not() -> None:
-    for number in (17_000_001, 12_345_678):
+def test_serials_are_found_as_numbers_but_where_zeros_make_them_stand_anywhere() -> None:
+    for number, found in ((17_000_001, True), (12_345_678, True), (0x01000001, False)):
         status = alpha(1, 16, f'{{"SN":"{number}"}}'.encode())
         octets = number.to_bytes(4, "little")
-        out = redacted(v5(0x7E, b"\0" * 4 + octets) + status, keep_unknown=True)
-        assert (octets in out) is (number < 1 << 24)
+        out = redacted(v5(0x7E, b"\xff" * 4 + octets) + status, keep_unknown=True)
+        assert (octets not in out) is found
 
 
 # Stand-ins
