@@ -20,6 +20,10 @@ from inverterproto.stream import Framed, Item, Reason
 if TYPE_CHECKING:
     from inverterproto.layout import Row
 
+_match_time = re.compile(
+    rb"[0-9]{1,4}(?:[-/:][0-9]{1,2})+(?: [0-9]{1,2}(?::[0-9]{1,2})+)?"
+).fullmatch
+
 
 class Secret(NamedTuple):
     """A private value, or a part of one.
@@ -115,8 +119,8 @@ class View:
             return KEPT  # the known columns of a table
         if not isinstance(field.type, Octets):
             return KEPT
-        told = isinstance(value, str | list | dict) and not field.quantity
-        return FREE if told and re.search(rb"[A-Za-z\x80-\xff]", row.raw) else FIXED
+        text = isinstance(value, str | list | dict) and not field.quantity
+        return FREE if text and not _match_time(row.raw) else FIXED
 
     def unknown_keys(self) -> Iterator[tuple[int, int]]:
         """Yield where, before a value in JSON, a key stands that nobody knows."""

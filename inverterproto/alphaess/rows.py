@@ -172,3 +172,7 @@ def find_private(data: bytes) -> Iterator[Row]:
         row = _row(data, name, start, end, found[2].decode("latin-1"))
         if row.field.private:
             yield row._replace(offset=start)
+    place = find_mac(data.decode("latin-1"))
+    if place is not None:
+        start, end = place
+        yield _row(data, "mac", start, end, data[start:end].decode())._replace(offset=start)
