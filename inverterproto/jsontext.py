@@ -10,6 +10,7 @@ SHORT_TEXT = 3
 """Characters of text that say nothing."""
 
 _UNIT = re.compile(rb'\\u[0-9a-fA-F]{4}|\\["\\/bfnrt]|.', re.DOTALL)
+_find_escape = re.compile(rb'\\(?:u00|["\\/])').search
 _ESCAPES = dict(zip(b'"\\/bfnrt', b'"\\/\b\f\n\r\t', strict=True))
 TOKEN = re.compile(
     rb'"((?:[^"\\]|\\.)*+)"|(-?[0-9][0-9.eE+-]*+)|(true|false|null|NaN|-?Infinity)|[\[\]{}:,\s]'
@@ -46,6 +47,11 @@ def _blank_token(token: "re.Match[bytes]") -> bytes:
 def ones(number: bytes) -> bytes:
     """Return a number blanked: in the place of a number only a number can stand."""
     return re.sub(rb"[0-9]", b"1", number)
+
+
+def has_escapes(raw: bytes) -> bool:
+    """Return whether a text spells something that can be printed with escapes."""
+    return _find_escape(raw) is not None
 
 
 def unescaped(raw: bytes) -> bytes:

@@ -47,6 +47,7 @@ from inverterproto.checksum import crc16_modbus
 from inverterproto.jsontext import (
     SHORT_TEXT,
     blank_value,
+    has_escapes,
     ones,
     respelled,
     split_escapes,
@@ -70,8 +71,7 @@ AROUND = LONGEST
 _PRINTABLE = (
     rb"[\x20-\x7e]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
-_RUN = re.compile(rb"(?:" + _PRINTABLE + rb"){4,}")
-_EDGE = re.compile(rb"\A(?:" + _PRINTABLE + rb")+|(?:" + _PRINTABLE + rb")+\Z")
+_RUN = re.compile(rb"(?:" + _PRINTABLE + rb")++")
 _CREDENTIAL = re.compile(
     rb"(?i:key|pass|pwd|secret|token|ssid)[A-Za-z_]{0,16}[\"']?\s{0,4}[=:]\s{0,4}"
     rb'(?:"([^"\r\n\0]++)|([^"\r\n\0][^\r\n\0]*+))'
@@ -107,11 +107,12 @@ class Redactor:
 
     def learn(self, item: Item) -> None:
         """Note the secrets that an item declares."""
-        view = View(item)
+        self._learn(View(item))
+
+    def _learn(self, view: View) -> None:
         if not view.masked:
-            for row in view.rows:
-                for secret in view.secrets(row):
-                    self._note(secret, row)
+            for row, secret in view.secrets:
+                self._note(secret, row)
 
     def redact(self, item: Item, before: bytes = b"", after: bytes = b"") -> bytes:
         """Return an item's bytes, redacted; as many as they were.
@@ -121,12 +122,11 @@ class Redactor:
             before: the unframed bytes just before it in the stream, if it is unframed itself.
             after: those just behind it. Of both the nearest `AROUND` are enough.
         """
-        self.learn(item)
         view = View(item)
+        self._learn(view)
         page = _Page(view.raw)
-        for row in view.rows:
-            for secret in view.secrets(row):
-                self._hide(page, secret, row)
+        for row, secret in view.secrets:
+            self._hide(page, secret, row)
         areas = view.areas()
         for found in self._elsewhere(view, areas, before, after):
             if page.write(found.start, found.stand_in):
@@ -235,7 +235,7 @@ class Redactor:
                 skip = start + shift - found.start
                 stand_in = found.stand_in[skip : skip + end - start]
                 yield Found(start, end, found.kind, stand_in)
-        if b"\\" in raw and (view.textual or not view.framed):
+        if (view.textual or not view.framed) and has_escapes(raw):
             yield from self._behind_escapes(raw, areas)
 
     def _behind_escapes(self, raw: bytes, areas: bytes) -> Iterator[Found]:
@@ -283,11 +283,11 @@ class Redactor:
         self, page: "_Page", start: int, end: int, *, least: int = 4, edges: bool = False
     ) -> None:
         text = page.old[start:end]
-        runs = [run.span() for run in _RUN.finditer(text)]
-        if edges:  # what is cut off here goes on in the bytes next to these
-            runs += [run.span() for run in _EDGE.finditer(text)]
-        for first, last in runs:
-            if last - first < least and not edges:
+        for run in _RUN.finditer(text):
+            first, last = run.span()
+            # What is cut off at an edge goes on in the bytes next to these.
+            cut = edges and (first == 0 or last == len(text))
+            if last - first < least and not cut:
                 continue
             blanked = bytearray(blank(text[first:last]))
             for at in range(first, last):

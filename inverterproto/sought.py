@@ -15,6 +15,7 @@ The cost is linear: each place costs one look at its first four bytes, and for a
 length of secret that begins so, of which there are at most 32.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -65,6 +66,8 @@ class _Table:
     def __init__(self) -> None:
         self._lengths: dict[bytes, list[int]] = {}
         self._spellings: dict[bytes, _Spelling] = {}
+        self._firsts: set[int] = set()
+        self._find_first = re.compile(rb"(?!)").finditer
 
     def add(self, spelled: bytes, spelling: _Spelling) -> bool:
         old = self._spellings.get(spelled)
@@ -77,12 +80,16 @@ class _Table:
             lengths.append(len(spelled))
             lengths.sort(reverse=True)
         self._spellings[spelled] = spelling
+        if spelled[0] not in self._firsts:
+            self._firsts.add(spelled[0])
+            self._find_first = re.compile(b"[" + re.escape(bytes(self._firsts)) + b"]").finditer
         return True
 
     def find(self, data: bytes, areas: bytes) -> Iterator[tuple[int, int, _Spelling]]:
         """Yield at each place the longest secret, also those inside of others."""
         lengths = self._lengths
-        for at in [at for at in range(len(data) - 3) if data[at : at + 4] in lengths]:
+        firsts = [first.start() for first in self._find_first(data)]
+        for at in [at for at in firsts if data[at : at + SHORTEST] in lengths]:
             for length in lengths[data[at : at + SHORTEST]]:
                 spelling = self._spellings.get(data[at : at + length])
                 if spelling is not None and _fits(spelling, data, areas, at, at + length):
@@ -156,15 +163,21 @@ class Sought:
 def _merged(data: bytes, hits: Iterable[Found]) -> Iterator[Found]:
     """Yield hits without those inside of others; what overlaps is one, and blanked."""
     last: Found | None = None
+    end = 0
     for hit in hits:
-        if last is None or hit.start >= last.end:
+        if last is None or hit.start >= end:
             if last is not None:
-                yield last
+                yield _blanked_to(end, last, data)
             last = hit
-        elif hit.end > last.end:
-            last = Found(last.start, hit.end, last.kind, blank(data[last.start : hit.end]))
+        end = max(end, hit.end)
     if last is not None:
-        yield last
+        yield _blanked_to(end, last, data)
+
+
+def _blanked_to(end: int, hit: Found, data: bytes) -> Found:
+    if hit.end == end:
+        return hit
+    return hit._replace(end=end, stand_in=blank(data[hit.start : end]))
 
 
 def _limits(kind: Private, value: bytes) -> tuple[int, frozenset[int]]:

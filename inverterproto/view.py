@@ -49,6 +49,7 @@ class View:
         framed: whether the rows tell all of the bytes.
         textual: whether the payload is text.
         rows: fields in their places; in what is no frame the private ones alone.
+        secrets: what is private in these.
     """
 
     def __init__(self, item: Item) -> None:
@@ -66,14 +67,16 @@ class View:
         else:
             families = FAMILIES.values()
             self.rows = [row for family in families for row in family.private_rows(item.raw)]
+        private = [row for row in self.rows if row.field.private is not None]
+        self.secrets = [(row, secret) for row in private for secret in self._secrets(row)]
 
     @property
     def masked(self) -> bool:
         """Whether some of the bytes are not the true ones."""
         return not isinstance(self.item, Framed) and self.item.reason is Reason.MASKED
 
-    def secrets(self, row: "Row") -> Iterator[Secret]:
-        """Yield the secrets of a row, if it holds any."""
+    def _secrets(self, row: "Row") -> Iterator[Secret]:
+        """Yield the secrets of a private row."""
         kind, raw = row.field.private, row.raw
         if kind is None or kind is Private.TEXT:
             return
@@ -105,12 +108,16 @@ class View:
         for start, end in self.unknown_keys():
             areas[start:end] = bytes((FREE,)) * (end - start)
         for row in self.rows:
-            areas[row.offset : row.offset + len(row.raw)] = bytes((self._area(row),)) * len(row.raw)
+            area = self._area(row)
+            if area != KEPT:
+                areas[row.offset : row.offset + len(row.raw)] = bytes((area,)) * len(row.raw)
         return bytes(areas)
 
     def _area(self, row: "Row") -> int:
         field, value = row.field, row.value
         if not self.textual:
+            if isinstance(value, int | float) and field.known:
+                return KEPT
             if not field.known or isinstance(value, bytes | dict) or field.private is Private.TEXT:
                 return BINARY
             is_text = isinstance(field.type, Octets) and field.type.decode is decode_text
@@ -166,7 +173,7 @@ class View:
         """Yield where bytes are of which only the form is known."""
         if self.framed and not self.textual:
             for row in self.rows:
-                if row.field.known and isinstance(row.value, bytes | dict):
+                if isinstance(row.value, bytes | dict) and row.field.known:
                     yield row.offset, row.offset + len(row.raw)
 
     def checked_spans(self) -> Iterator[tuple[int, int]]:

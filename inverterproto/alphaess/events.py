@@ -65,4 +65,4 @@ def is_understood(fields: Mapping[str, Any]) -> bool:
     content = fields.get("MsgContent")
     if fields.get("MsgType") == "System":
         return isinstance(content, str) and _RESTART.fullmatch(content.strip()) is not None
-    return fields.get("MsgType") == "EventLog" and bool(fields.get("events"))
+    return fields.get("MsgType") == "EventLog" and not derive(fields)[1]

@@ -124,7 +124,7 @@ def _pair_rows(payload: bytes, pair: Pair, content: Content) -> Iterator[Row]:
     quoted = payload[pair.value_start] == ord('"')
     start, end = pair.value_start + quoted, pair.end - quoted
     row = _row(payload, pair.name, start, end, content.fields[pair.name])
-    if pair.key == "MsgContent" and (content.problems or not is_understood(content.fields)):
+    if pair.key == "MsgContent" and not is_understood(content.fields):
         # What else such a text says may be anything.
         row = row._replace(field=row.field._replace(private=Private.TEXT))
     yield row
@@ -164,15 +164,16 @@ def _whole_rows(payload: bytes, fields: dict[str, Any]) -> Iterator[Row]:
         yield row._replace(offset=HEADER_SIZE + row.offset)
 
 
-def find_private(data: bytes) -> Iterator[Row]:
-    """Yield what stands behind private keys in any text, its offsets those of the text."""
+def find_private(data: bytes) -> list[Row]:
+    """Return what stands behind private keys in any text, its offsets those of the text."""
+    rows = []
     for found in _find_values(data):
         start, end = found.span(2)
         name = unescaped(found[1]).decode("latin-1")
-        row = _row(data, name, start, end, found[2].decode("latin-1"))
-        if row.field.private:
-            yield row._replace(offset=start)
+        rows.append(_row(data, name, start, end, found[2].decode("latin-1")))
     place = find_mac(data.decode("latin-1"))
     if place is not None:
         start, end = place
-        yield _row(data, "mac", start, end, data[start:end].decode())._replace(offset=start)
+        rows.append(_row(data, "mac", start, end, data[start:end].decode()))
+    private = [row._replace(offset=row.field.offset) for row in rows if row.field.private]
+    return sorted(private, key=lambda row: row.offset)
