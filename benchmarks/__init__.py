@@ -26,7 +26,8 @@ calls of one another's helpers, the garbage collector and exceptions are as they
 A goal of `≥ 25×` says how many times as long as ours the peer takes; one of `≤ 1.3×` how many
 times as long as the peer's ours may take.
 
-A file a group: `micro_inverter`, `alphaess`, `framing`, `startup`, `bulk`, `checksums`; the peers
+A file a group: `micro_inverter`, `alphaess`, `framing`, `startup`, `bulk`, `redact`,
+`checksums`; the peers
 stand in `peers`, `plan` (the fastest Python we could write by hand) and `parse.js`; `measure` takes
 the times, `table` shows them.
 """

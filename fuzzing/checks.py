@@ -10,11 +10,13 @@ from typing import Any
 from fuzzing.inputs import Case, Family
 from inverterproto import decode
 from inverterproto.alphaess import messages as alphaess
+from inverterproto.decoding import Decoded
 from inverterproto.deye import messages as deye
 from inverterproto.deye.commands import reply as answer
 from inverterproto.errors import ProtocolError
 from inverterproto.layout import Row
 from inverterproto.quantity import lookup
+from inverterproto.redact import Redactor
 from inverterproto.stream import PIECE, Framed, Framing, Item, StreamDecoder
 
 
@@ -43,7 +45,8 @@ def check(case: Case, families: Sequence[Family]) -> int:
         _check_frame(item.raw, next(one for one in families if one.framing is item.framing))
     for family in families:
         _check_parse(case.stream, family)
-    _check_decode(case.stream)
+    found = _check_decode(case.stream)
+    _check_redacted(case.stream, found, keep_unknown=len(case.stream) % 2 == 0)
     return len(frames)
 
 
@@ -145,11 +148,40 @@ def _longest(payload: bytes, family: Family) -> int:
     return 65536
 
 
-def _check_decode(stream: bytes) -> None:
+def _check_decode(stream: bytes) -> list[Decoded]:
     """Decode to JSON; the raw bytes of all lines are the stream."""
     found = decode(stream)
     lines = [json.loads(json.dumps(one.to_json(), allow_nan=False)) for one in found]
     demand(bytes.fromhex("".join(line["raw"] for line in lines)) == stream, "the lines lose bytes")
+    return found
+
+
+def _check_redacted(stream: bytes, found: Sequence[Decoded], *, keep_unknown: bool) -> None:
+    """Redact: as many bytes, and the same frames with the same values."""
+    redactor = Redactor(b"a key", keep_unknown=keep_unknown)
+    redacted = b"".join(redactor.redact(one.item) for one in found)
+    demand(len(redacted) == len(stream), "redacted, it has another length")
+    hidden = _frames(decode(redacted))
+    before = _frames(found)
+    if {_place(one) for one in hidden} - {_place(one) for one in before}:
+        return  # what stands for junk looks, by chance, like a frame
+    demand([_what(one) for one in before] == [_what(one) for one in hidden], "other messages")
+    for old, new in zip(before, hidden, strict=True):
+        if not old.problems:
+            values = [[reading.values for reading in one.readings] for one in (old, new)]
+            demand(values[0] == values[1], "other values")
+
+
+def _frames(found: Sequence[Decoded]) -> list[Decoded]:
+    return [one for one in found if one.message is not None]
+
+
+def _place(one: Decoded) -> tuple[int, int]:
+    return one.item.offset, len(one.item.raw)
+
+
+def _what(one: Decoded) -> tuple[int, str, str | None]:
+    return one.item.offset, one.message.name, one.message.sender  # type: ignore[union-attr]
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out

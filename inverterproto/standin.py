@@ -12,6 +12,14 @@ without the key nobody turns it back.
 
 Public IP addresses are more than there are private ones of their length; they are hashed into
 these, and whoever comes second to a place walks on to the next free one.
+
+What that gives, and what not: two secrets never share a stand-in. A stand-in may by chance be the
+same text as another secret of the input, one time in the size of the domain; nobody can tell, as
+that secret stands there nowhere itself. It could be avoided only by making stand-ins depend on
+what else is in the input, and then one key would not give the same ones for two files.
+
+A text that is mostly other characters than ASCII letters and digits would hardly change, and gets
+no stand-in (`has_stand_in`).
 """
 
 import re
@@ -49,6 +57,13 @@ def blank(text: bytes) -> bytes:
     except UnicodeDecodeError:
         return bytes(0xFF if byte >= 0x80 else ord("*") for byte in text)
     return b"*" * len(text)
+
+
+def has_stand_in(text: bytes) -> bool:
+    """Return whether a text can be replaced by another of its shape, and be hidden by that."""
+    if not text.isascii() or len(text) > LONGEST or not text.decode().isprintable():
+        return False
+    return sum(map(str.isalnum, text.decode())) * 2 >= len(text)
 
 
 def match_case(text: bytes, like: bytes) -> bytes:

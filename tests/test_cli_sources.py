@@ -212,7 +212,7 @@ class TestCaptures:
             (b'{"data":"zz"}', "'data' is no hex text"),
             (b'{"data":7}', ""),
             (b'{"data":null}', ""),
-            (b'{"data":"a5","at":"noon"}', "'at' is no unix time in seconds: noon"),
+            (b'{"data":"a5","at":"noon"}', "'at' is no unix time in seconds: no number"),
             (b'{"data":"a5","at":[]}', ""),
             (b'{"data":"a5","at":NaN}', "'at' is no unix time in seconds: nan"),
             (b'{"data":"a5","at":1e999}', "'at' is no unix time in seconds: inf"),

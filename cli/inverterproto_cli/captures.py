@@ -106,5 +106,7 @@ def _arrival(where: str, at: object) -> float | None:
     if at is None:
         return None
     if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < _LATEST_ARRIVAL:
-        raise SourceError(f"{where}: 'at' is no unix time in seconds: {str(at)[:40]}")
+        # What is no number may say anything: it is not quoted, as complaints are shown, too.
+        found = str(at)[:40] if isinstance(at, int | float) else "no number"
+        raise SourceError(f"{where}: 'at' is no unix time in seconds: {found}")
     return float(at)
