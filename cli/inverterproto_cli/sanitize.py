@@ -20,12 +20,8 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from inverterproto_cli.captures import capture_line
-<<<<<<< HEAD
-from inverterproto_cli.chunk import BINARY, CAPTURE, Chunk, SourceError
-from inverterproto_cli.layout_files import takes_layouts
-=======
 from inverterproto_cli.chunk import BINARY, CAPTURE, TEXT, Chunk, SourceError
->>>>>>> redact
+from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
@@ -67,12 +63,8 @@ _STOPS = [
     envvar="INVERTERPROTO_KEY_FILE",
     help="Make the stand-ins by this key: the same ones every time.  [default: a random key]",
 )
-<<<<<<< HEAD
-@click.option("-q", "--quiet", is_flag=True, help="No summary.")
-@takes_layouts
-=======
 @click.option("-q", "--quiet", is_flag=True, envvar="INVERTERPROTO_QUIET", help="No summary.")
->>>>>>> redact
+@takes_layouts
 def command(
     inputs: tuple[str, ...],
     output: str,
