@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from fuzzing.inputs import Case, Family
-from inverterproto import decode
+from inverterproto import decode, encode
 from inverterproto.alphaess import messages as alphaess
 from inverterproto.deye import messages as deye
 from inverterproto.deye.commands import reply as answer
@@ -146,10 +146,26 @@ def _longest(payload: bytes, family: Family) -> int:
 
 
 def _check_decode(stream: bytes) -> None:
-    """Decode to JSON; the raw bytes of all lines are the stream."""
+    """Decode to JSON; the raw bytes of all lines are the stream, and each line encodes to them."""
     found = decode(stream)
     lines = [json.loads(json.dumps(one.to_json(), allow_nan=False)) for one in found]
     demand(bytes.fromhex("".join(line["raw"] for line in lines)) == stream, "the lines lose bytes")
+    for line in lines:
+        demand(encode(line).hex() == line["raw"], "encoded, it is something else")
+        if line["type"] == "frame":
+            _check_built(line)
+
+
+def _check_built(line: dict[str, Any]) -> None:
+    """Build a frame from header and fields alone; it says the same."""
+    try:
+        (built,) = decode(encode({key: line[key] for key in ("family", "header", "fields")}))
+    except ProtocolError as error:
+        # What broken payloads of AlphaESS say need not be writable from nothing.
+        demand(line["family"] == "alphaess", f"it cannot be built: {error}")
+    else:
+        told = built.to_json()["fields"]
+        demand(told == line["fields"], "built from what it says, it says something else")
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out

@@ -15,6 +15,7 @@ from inverterproto.lazy import exports
 
 if TYPE_CHECKING:
     from inverterproto.decoding import Dates, Decoded, Decoder, decode
+    from inverterproto.encoding import encode
     from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
     from inverterproto.families import FAMILIES, Family, recognise
     from inverterproto.layout import Field, Layout
@@ -45,6 +46,7 @@ _HOMES = {
     "TimeSource": "reading",
     "Unframed": "stream",
     "decode": "decoding",
+    "encode": "encoding",
     "recognise": "families",
 }
 
@@ -71,6 +73,7 @@ __all__ = [
     "TimeSource",
     "Unframed",
     "decode",
+    "encode",
     "recognise",
 ]
 

@@ -15,6 +15,7 @@ import click
 
 from inverterproto_cli.captures import capture_line
 from inverterproto_cli.chunk import BINARY, CAPTURE, Chunk, SourceError
+from inverterproto_cli.output import check_place, placing
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ def command(
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     from inverterproto_cli.redacting import Redacting
 
-    if output != "-" and not force and os.path.lexists(output):
-        raise click.UsageError(f"{output} is there already (--force writes over it)")
+    check_place(output, force=force)
     redacting = Redacting(key_file, keep_unknown=keep_unknown)
     try:
         sources = find_sources(inputs)
@@ -150,18 +150,5 @@ def _writing(output: str) -> Iterator[Callable[[bytes], object]]:
                 sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
         return
-    try:
-        descriptor, path = tempfile.mkstemp(
-            prefix=".sanitize-", dir=os.path.dirname(os.path.abspath(output))
-        )
-    except OSError as error:
-        raise SourceError(f"{output}: {error.strerror}") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file.write
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(path, output)
-    except BaseException:
-        os.unlink(path)
-        raise
+    with placing(output) as put:
+        yield put
