@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from fuzzing.inputs import Case, Family
-from inverterproto import decode
+from inverterproto import decode, encode
 from inverterproto.alphaess import messages as alphaess
 from inverterproto.decoding import Decoded
 from inverterproto.deye import messages as deye
@@ -148,6 +148,7 @@ def _longest(payload: bytes, family: Family) -> int:
     return 65536
 
 
+<<<<<<< HEAD
 def _check_decode(stream: bytes) -> list[Decoded]:
     """Decode to JSON; the raw bytes of all lines are the stream."""
     found = decode(stream)
@@ -182,6 +183,29 @@ def _place(one: Decoded) -> tuple[int, int]:
 
 def _what(one: Decoded) -> tuple[int, str, str | None]:
     return one.item.offset, one.message.name, one.message.sender  # type: ignore[union-attr]
+=======
+def _check_decode(stream: bytes) -> None:
+    """Decode to JSON; the raw bytes of all lines are the stream, and each line encodes to them."""
+    found = decode(stream)
+    lines = [json.loads(json.dumps(one.to_json(), allow_nan=False)) for one in found]
+    demand(bytes.fromhex("".join(line["raw"] for line in lines)) == stream, "the lines lose bytes")
+    for line in lines:
+        demand(encode(line).hex() == line["raw"], "encoded, it is something else")
+        if line["type"] == "frame":
+            _check_built(line)
+
+
+def _check_built(line: dict[str, Any]) -> None:
+    """Build a frame from header and fields alone; it says the same."""
+    try:
+        (built,) = decode(encode({key: line[key] for key in ("family", "header", "fields")}))
+    except ProtocolError as error:
+        # What broken payloads of AlphaESS say need not be writable from nothing.
+        demand(line["family"] == "alphaess", f"it cannot be built: {error}")
+    else:
+        told = built.to_json()["fields"]
+        demand(told == line["fields"], "built from what it says, it says something else")
+>>>>>>> encode
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out

@@ -15,6 +15,7 @@ from inverterproto.lazy import exports
 
 if TYPE_CHECKING:
     from inverterproto.decoding import Dates, Decoded, Decoder, decode
+<<<<<<< HEAD
     from inverterproto.errors import (
         ChecksumError,
         FieldError,
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
         LayoutError,
         ProtocolError,
     )
+=======
+    from inverterproto.encoding import encode
+    from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
+>>>>>>> encode
     from inverterproto.families import FAMILIES, Family, recognise
     from inverterproto.layout import Field, Layout
     from inverterproto.quantity import QUANTITIES, Quantity
@@ -52,6 +57,7 @@ _HOMES = {
     "TimeSource": "reading",
     "Unframed": "stream",
     "decode": "decoding",
+    "encode": "encoding",
     "recognise": "families",
 }
 
@@ -79,6 +85,7 @@ __all__ = [
     "TimeSource",
     "Unframed",
     "decode",
+    "encode",
     "recognise",
 ]
 

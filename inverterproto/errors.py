@@ -5,7 +5,12 @@ what was expected there and what was found, so that a message alone is enough to
 dump. Offsets count from the start of the bytes that were given.
 """
 
+<<<<<<< HEAD
 from collections.abc import Iterable
+=======
+from collections.abc import Iterator
+from contextlib import contextmanager
+>>>>>>> encode
 
 
 class ProtocolError(ValueError):
@@ -67,8 +72,10 @@ class FieldError(ProtocolError):
 
     def __init__(self, field: str, message: str, *, expected: object, found: object) -> None:
         self.field = field
+        self._why = message
         super().__init__(f"{field}: {message}", expected=expected, found=found)
 
+<<<<<<< HEAD
 
 class LayoutError(ProtocolError):
     """A text that declares no layout.
@@ -80,3 +87,18 @@ class LayoutError(ProtocolError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+=======
+    def within(self, path: str) -> "FieldError":
+        """Return the error with its field named as a part of `path`: `header.sequence`."""
+        field = f"{path}.{self.field}"
+        return FieldError(field, self._why, expected=self.expected, found=self.found)
+
+
+@contextmanager
+def within(path: str) -> Iterator[None]:
+    """Let every `FieldError` name its field as a part of `path`."""
+    try:
+        yield
+    except FieldError as error:
+        raise error.within(path) from error
+>>>>>>> encode

@@ -4,7 +4,7 @@ Outside the two family packages themselves, this is the only place that knows th
 family's modules are imported when first used, so that who speaks one does not pay for the other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -84,6 +84,47 @@ class Dating(Protocol):
         ...
 
 
+class Editing(Protocol):
+    """Makes frames of what the JSON of `decode` says, edited or not."""
+
+    @property
+    def PARTS(self) -> tuple[str, ...]:  # noqa: N802 - a constant of a module
+        """What of the header may be changed; all else in it is computed."""
+        ...
+
+    @property
+    def DEFAULTS(self) -> Mapping[str, Any]:  # noqa: N802 - a constant of a module
+        """What of the header need not be said."""
+        ...
+
+    def header_of(self, name: str) -> dict[str, int]:
+        """Return what a message's name says of the header: nothing if it is not known."""
+        ...
+
+    def build(
+        self,
+        header: Mapping[str, Any],
+        fields: Mapping[str, Any],
+        onto: Any,  # noqa: ANN401 - the family's own Message, or None
+    ) -> Any:  # noqa: ANN401 - the family's own Frame
+        """Return the frame that says these, changing a message or beginning with nothing."""
+        ...
+
+    def derived(self, message: Any) -> frozenset[str]:  # noqa: ANN401 - the family's own Message
+        """Return the names of fields that are read out of others."""
+        ...
+
+    def origins(
+        self,
+        message: Any,  # noqa: ANN401 - the family's own Message
+        key: str,
+        record: int,
+        confidence: str,
+    ) -> tuple[str, ...]:
+        """Return what of header and fields makes something that `decode` shows."""
+        ...
+
+
 class Family:
     """One protocol family.
 
@@ -140,6 +181,12 @@ class Family:
         """
         dating: Dating = self._module("dates").Dating(clock_offset, now)
         return dating
+
+    @property
+    def editing(self) -> Editing:
+        """What makes frames of JSON."""
+        editing: Editing = self._module("editing")
+        return editing
 
     @property
     def message_names(self) -> tuple[str, ...]:

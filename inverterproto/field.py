@@ -10,6 +10,9 @@ from inverterproto.octets import Octets, Value
 from inverterproto.private import Private
 from inverterproto.quantity import QUANTITIES, template_of
 
+_OFF_STEP = 0.01
+"""So much of a step a value may be off a raw step."""
+
 
 @cache
 def _ratio(scale: str) -> tuple[int, int]:
@@ -160,30 +163,47 @@ class Field(NamedTuple):
         """Return the raw integer for a number, or for None where the field has an absent value."""
         if value is None and self.absent:
             return self.absent[0]
-        numerator, denominator = self.ratio
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise FieldError(self.name, "not a number", expected="a number", found=repr(value))
+            raise self._unfit("not a number", repr(value))
+        numerator, denominator = self.ratio
         exact = value * denominator / numerator + self.bias if abs(value) < 2**64 else inf
-        # The comparison is written so that NaN and infinity fail it too.
-        if not abs(exact) < 2**64 or abs(exact - round(exact)) > 0.01:
-            step = numerator / denominator
-            raise FieldError(
-                self.name, "not a step of the scale", expected=f"a multiple of {step}", found=value
-            )
+        low, high = self._bounds
+        # The comparison is written so that NaN fails it, too.
+        if not low - _OFF_STEP <= exact <= high + _OFF_STEP:
+            raise self._unfit("out of range", value)
         raw = round(exact)
+<<<<<<< HEAD
         least, greatest = self.raw_range
         if not least <= raw <= greatest:
             expected = f"{self._plain(least)} to {self._plain(greatest)}"
             raise FieldError(self.name, "out of range", expected=expected, found=value)
+=======
+        if abs(exact - raw) > _OFF_STEP:
+            raise self._unfit("not a step of the scale", value)
+>>>>>>> encode
         if raw in self.absent:
             raise FieldError(
                 self.name, "stands for 'no reading'", expected="null for that", found=value
             )
         return raw
 
-    def _plain(self, raw: int) -> float:
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        """The least and the greatest raw integer."""
+        bits = 8 * self.size
+        if self.code.isupper():
+            return 0, 2**bits - 1
+        return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+
+    def _unfit(self, why: str, found: object) -> FieldError:
+        """Return the error for what is no value of this field; it says what could be one."""
         numerator, denominator = self.ratio
-        return (raw - self.bias) * numerator / denominator
+        low, high, step = (
+            raw * numerator if denominator == 1 else raw * numerator / denominator
+            for raw in (*(bound - self.bias for bound in self._bounds), 1)
+        )
+        expected = f"{low} to {high} in steps of {step}"
+        return FieldError(self.name, why, expected=expected, found=found)
 
 
 def measured(

@@ -247,10 +247,11 @@ class Layout:
         whole = ends[bisect_right(self._ends, len(payload))]
         after = self.fields[ends.index(start) :]
         if start < whole or (after and len(raw) >= after[0].size):
+            whole_size = f"{self.by_name[name].size} bytes" if name in self.by_name else "a rest"
             raise FieldError(
                 name,
                 "not behind the last whole field",
-                expected="a rest",
+                expected=whole_size,
                 found=f"{len(raw)} bytes",
             )
         payload.extend(bytes(max(0, start - len(payload))))

@@ -84,7 +84,7 @@ def _chunk(name: str, number: int, line: bytes) -> Chunk:
     return Chunk(
         name,
         data,
-        _arrival(where, entry.get("at")),
+        arrival(where, entry.get("at")),
         None if connection is None else str(connection),
         None if sender is None else str(sender),
         CAPTURE,
@@ -102,7 +102,12 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _arrival(where: str, at: object) -> float | None:
+def arrival(where: str, at: object) -> float | None:
+    """Return an arrival in unix seconds, or None where none is told.
+
+    Raises:
+        SourceError: it is no such time; `where` it stands is told.
+    """
     if at is None:
         return None
     if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < _LATEST_ARRIVAL:

@@ -20,6 +20,7 @@ import click
 
 COMMANDS = {
     "decode": "Show what bytes of an inverter, logger or battery say.",
+    "encode": "Make frames of what decode --json shows, edited or not.",
     "sanitize": "Make a dump or capture fit to be posted.",
     "layout": "Show what each byte of a data payload means, and bring new layouts.",
 }

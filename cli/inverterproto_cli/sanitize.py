@@ -20,8 +20,13 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from inverterproto_cli.captures import capture_line
+<<<<<<< HEAD
 from inverterproto_cli.chunk import BINARY, CAPTURE, TEXT, Chunk, SourceError
 from inverterproto_cli.layout_files import takes_layouts
+=======
+from inverterproto_cli.chunk import BINARY, CAPTURE, Chunk, SourceError
+from inverterproto_cli.output import check_place, placing
+>>>>>>> encode
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
@@ -84,8 +89,12 @@ def command(
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     from inverterproto_cli.redacting import Redacting
 
+<<<<<<< HEAD
     if not force and os.path.lexists(output) and not _is_stream(output):
         raise click.UsageError(f"{output} is there already (--force writes over it)")
+=======
+    check_place(output, force=force)
+>>>>>>> encode
     redacting = Redacting(key_file, keep_unknown=keep_unknown)
     try:
         sources = find_sources(inputs)
@@ -202,6 +211,7 @@ def _reread(source: Source) -> Iterator[Source]:
 @contextmanager
 def _writing(output: str) -> Iterator[Callable[[bytes], object]]:
     """Yield what writes to the output, which is there only when all went well."""
+<<<<<<< HEAD
     try:
         with _file(output) as file:
             yield file.write
@@ -236,3 +246,15 @@ def _file(output: str) -> Iterator[IO[bytes]]:
     except BaseException:
         os.unlink(path)
         raise
+=======
+    if output == "-":
+        with tempfile.SpooledTemporaryFile(_SPOOLED) as held:
+            yield held.write
+            held.seek(0)
+            while chunk := held.read(1 << 18):
+                sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+        return
+    with placing(output) as put:
+        yield put
+>>>>>>> encode

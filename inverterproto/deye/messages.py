@@ -300,8 +300,10 @@ def build_payload(message_type: int, fields: Mapping[str, Any], onto: bytes | No
     Raises:
         FieldError: a field is not in this message, or cannot carry its value.
     """
-    entry = TYPES.get(message_type, _UNKNOWN)
-    layout = entry.layout(_selectors(message_type, fields) if onto is None else onto)
+    if onto is None:
+        layout = layout_for(message_type, fields)
+    else:
+        layout = TYPES.get(message_type, _UNKNOWN).layout(onto)
     bodies = BODIES.get(message_type)
     if bodies is None:
         return layout.build(fields, onto)
@@ -335,13 +337,18 @@ def _build_body(kind: Body, value: object, old: bytes) -> bytes:
     return kind.build(value)
 
 
-def _selectors(message_type: int, fields: Mapping[str, Any]) -> bytes:
-    """Return a payload of just those fields that choose a layout."""
+def layout_for(message_type: int, fields: Mapping[str, Any]) -> Layout:
+    """Return the layout of a message of some type that has these fields.
+
+    Raises:
+        FieldError: a field that chooses the layout cannot carry its value.
+    """
     if message_type == DATA:
-        names, layout = ("sensor_type",), HEAD_ONLY
+        names, head = ("sensor_type",), HEAD_ONLY
     else:
-        names, layout = ("sub_id",), payloads.WIFI
-    return layout.build({name: fields[name] for name in names if name in fields})
+        names, head = ("sub_id",), payloads.WIFI
+    chosen = head.build({name: fields[name] for name in names if name in fields})
+    return TYPES.get(message_type, _UNKNOWN).layout(chosen)
 
 
 def private_fields() -> dict[str, Private]:
