@@ -13,7 +13,7 @@ from inverterproto.reading import Dated, Reading, Record
 from inverterproto.stream import Framing
 
 if TYPE_CHECKING:
-    from inverterproto.layout import Row
+    from inverterproto.layout import Layout, Row
     from inverterproto.private import Private
 
 
@@ -181,6 +181,22 @@ class Family:
         """
         dating: Dating = self._module("dates").Dating(clock_offset, now)
         return dating
+
+    def detail(self, message: Any) -> str:  # noqa: ANN401 - the family's own Message
+        """Return what else than its name tells how a message's payload is laid out, if anything."""
+        detail: str = self._module("kinds").detail(message)
+        return detail
+
+    def is_guessable(self, message: Any) -> bool:  # noqa: ANN401 - the family's own Message
+        """Return whether a message measures something by a layout that is not known."""
+        guessable: bool = self._module("kinds").is_guessable(message)
+        return guessable
+
+    @property
+    def layouts(self) -> "dict[str, Layout]":
+        """Every layout of what measures something, by what a message names it with."""
+        layouts: dict[str, Layout] = self._module("kinds").layouts()
+        return layouts
 
     @property
     def editing(self) -> Editing:

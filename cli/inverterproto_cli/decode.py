@@ -196,7 +196,29 @@ def _check_offset(
     envvar="INVERTERPROTO_KEY_FILE",
     help="With --redact: make the stand-ins by this key.  [default: a random key]",
 )
+<<<<<<< HEAD
 @takes_layouts
+=======
+@click.option(
+    "--guess",
+    is_flag=True,
+    envvar="INVERTERPROTO_GUESS",
+    help="Try the known layouts on data of an unknown sensor type; for the eye only.",
+)
+@click.option(
+    "--diff",
+    is_flag=True,
+    envvar="INVERTERPROTO_DIFF",
+    help="Compare frames of one kind: which bytes change, count up, look like numbers or clocks.",
+)
+@click.option(
+    "--find",
+    multiple=True,
+    metavar="VALUE[,…]",
+    envvar="INVERTERPROTO_FIND",
+    help="Say where a value stands that is known: in all frames, or a list with one for each.",
+)
+>>>>>>> unknown
 def command(
     inputs: tuple[str, ...],
     form: str | None,
@@ -210,6 +232,9 @@ def command(
     key_file: str | None,
     verbose: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
+    guess: bool,  # noqa: FBT001
+    diff: bool,  # noqa: FBT001
+    find: tuple[str, ...],
 ) -> None:
     """Show what bytes of an inverter, logger or battery say.
 
@@ -229,9 +254,18 @@ def command(
     except SourceError as error:
         raise click.ClickException(_message(error)) from error
     name_sources = len(sources) > 1
-    writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
+    if guess or diff or find:
+        from inverterproto_cli.exploring import explorer
+
+        writer: Writer = explorer(
+            form, guess=guess, diff=diff, find=find, byte_map=raw, redact=redact, quiet=quiet
+        )
+    else:
+        writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
     in_tree = form is None and sys.stdout.isatty() and sys.stderr.isatty()
-    summary = Summary(quiet=quiet, name_sources=name_sources, in_tree=in_tree, verbose=verbose)
+    summary = Summary(
+        quiet=quiet, name_sources=name_sources, in_tree=in_tree, verbose=verbose, hints=not guess
+    )
     streams = _Streams(family, clock_offset, confidence.upper())
     with STOP:
         if redact:

@@ -8,14 +8,23 @@ from inverterproto.decoding import Decoded
 from inverterproto_cli.chunk import Chunk
 
 MOST_COMPLAINTS = 20
+MOST_TYPES = 5
+"""So many unknown sensor types are named."""
 
 
 class Summary:
     """Counts what was decoded, and complains of what could not be."""
 
     def __init__(
-        self, *, quiet: bool, name_sources: bool, in_tree: bool, verbose: bool = False
+        self,
+        *,
+        quiet: bool,
+        name_sources: bool,
+        in_tree: bool,
+        verbose: bool = False,
+        hints: bool = True,
     ) -> None:
+        self.hints = hints
         self.quiet = quiet
         self.verbose = verbose
         self.name_sources = name_sources
@@ -26,12 +35,15 @@ class Summary:
         self.run_bytes = 0
         self.complaints = 0
         self.undated = 0
+        self.guessable: set[str] = set()
 
     def add(self, decoded: Decoded) -> None:
         """Count one item."""
         if decoded.message is not None:
             self.names[decoded.message.name] += 1
-            self.problems += len(decoded.problems)
+            if decoded.problems:
+                self.problems += len(decoded.problems)
+                self._note_unknown(decoded)
             self.undated += sum(
                 reading.time is None and reading.family == "alphaess"
                 for reading in decoded.readings
@@ -41,6 +53,14 @@ class Summary:
         self.run_bytes += len(decoded.item.raw)
         if not self.in_tree:
             self._complain_of(decoded)
+
+    def _note_unknown(self, decoded: Decoded) -> None:
+        """Keep the sensor types that a layout could be tried on."""
+        family = decoded.family
+        if family is None or len(self.guessable) >= MOST_TYPES or not self.hints:
+            return
+        if family.is_guessable(decoded.message):
+            self.guessable.add(family.detail(decoded.message))
 
     def complain(self, complaint: str) -> None:
         """Say what could not be read, though the rest could."""
@@ -91,6 +111,11 @@ class Summary:
         if unknown := self.names["unknown"]:
             parts.append(f"{count_of(unknown, 'message')} of unknown type")
         click.echo("; ".join(parts), err=True)
+        if self.guessable:
+            types = ", ".join(sorted(self.guessable))
+            are = "type {} is" if len(self.guessable) == 1 else "types {} are"
+            line = f"sensor {are.format(types)} not known: --guess tries the known layouts"
+            click.echo(line, err=True)
         if self.undated:
             click.echo(
                 f"{count_of(self.undated, 'reading')} without a time: "
