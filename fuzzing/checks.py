@@ -148,12 +148,15 @@ def _longest(payload: bytes, family: Family) -> int:
     return 65536
 
 
-<<<<<<< HEAD
 def _check_decode(stream: bytes) -> list[Decoded]:
-    """Decode to JSON; the raw bytes of all lines are the stream."""
+    """Decode to JSON; the raw bytes of all lines are the stream, and each line encodes to them."""
     found = decode(stream)
     lines = [json.loads(json.dumps(one.to_json(), allow_nan=False)) for one in found]
     demand(bytes.fromhex("".join(line["raw"] for line in lines)) == stream, "the lines lose bytes")
+    for line in lines:
+        demand(encode(line).hex() == line["raw"], "encoded, it is something else")
+        if line["type"] == "frame":
+            _check_built(line)
     return found
 
 
@@ -183,16 +186,6 @@ def _place(one: Decoded) -> tuple[int, int]:
 
 def _what(one: Decoded) -> tuple[int, str, str | None]:
     return one.item.offset, one.message.name, one.message.sender  # type: ignore[union-attr]
-=======
-def _check_decode(stream: bytes) -> None:
-    """Decode to JSON; the raw bytes of all lines are the stream, and each line encodes to them."""
-    found = decode(stream)
-    lines = [json.loads(json.dumps(one.to_json(), allow_nan=False)) for one in found]
-    demand(bytes.fromhex("".join(line["raw"] for line in lines)) == stream, "the lines lose bytes")
-    for line in lines:
-        demand(encode(line).hex() == line["raw"], "encoded, it is something else")
-        if line["type"] == "frame":
-            _check_built(line)
 
 
 def _check_built(line: dict[str, Any]) -> None:
@@ -205,7 +198,6 @@ def _check_built(line: dict[str, Any]) -> None:
     else:
         told = built.to_json()["fields"]
         demand(told == line["fields"], "built from what it says, it says something else")
->>>>>>> encode
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out

@@ -15,7 +15,7 @@ from inverterproto.lazy import exports
 
 if TYPE_CHECKING:
     from inverterproto.decoding import Dates, Decoded, Decoder, decode
-<<<<<<< HEAD
+    from inverterproto.encoding import encode
     from inverterproto.errors import (
         ChecksumError,
         FieldError,
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
         LayoutError,
         ProtocolError,
     )
-=======
-    from inverterproto.encoding import encode
-    from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
->>>>>>> encode
     from inverterproto.families import FAMILIES, Family, recognise
     from inverterproto.layout import Field, Layout
     from inverterproto.quantity import QUANTITIES, Quantity

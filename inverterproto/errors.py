@@ -5,12 +5,8 @@ what was expected there and what was found, so that a message alone is enough to
 dump. Offsets count from the start of the bytes that were given.
 """
 
-<<<<<<< HEAD
-from collections.abc import Iterable
-=======
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
->>>>>>> encode
 
 
 class ProtocolError(ValueError):
@@ -75,7 +71,11 @@ class FieldError(ProtocolError):
         self._why = message
         super().__init__(f"{field}: {message}", expected=expected, found=found)
 
-<<<<<<< HEAD
+    def within(self, path: str) -> "FieldError":
+        """Return the error with its field named as a part of `path`: `header.sequence`."""
+        field = f"{path}.{self.field}"
+        return FieldError(field, self._why, expected=self.expected, found=self.found)
+
 
 class LayoutError(ProtocolError):
     """A text that declares no layout.
@@ -87,11 +87,6 @@ class LayoutError(ProtocolError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
-=======
-    def within(self, path: str) -> "FieldError":
-        """Return the error with its field named as a part of `path`: `header.sequence`."""
-        field = f"{path}.{self.field}"
-        return FieldError(field, self._why, expected=self.expected, found=self.found)
 
 
 @contextmanager
@@ -101,4 +96,3 @@ def within(path: str) -> Iterator[None]:
         yield
     except FieldError as error:
         raise error.within(path) from error
->>>>>>> encode

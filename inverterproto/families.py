@@ -162,6 +162,10 @@ class Family:
         header: dict[str, Any] = self._module("frame").header_fields(raw)
         return header
 
+    def salvage(self, raw: bytes) -> Any:  # noqa: ANN401 - the family's own Frame, or None
+        """Return the frame of which `raw` is the beginning, whatever length it claims."""
+        return self._module("frame").salvage(raw)
+
     def private_rows(self, raw: bytes) -> "Iterator[Row]":
         """Yield the private fields in bytes that hold only pieces of frames, as far as told."""
         rows: Iterator[Row] = self._module("salvage").private_rows(raw)

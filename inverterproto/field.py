@@ -167,40 +167,25 @@ class Field(NamedTuple):
             raise self._unfit("not a number", repr(value))
         numerator, denominator = self.ratio
         exact = value * denominator / numerator + self.bias if abs(value) < 2**64 else inf
-        low, high = self._bounds
+        low, high = self.raw_range
         # The comparison is written so that NaN fails it, too.
         if not low - _OFF_STEP <= exact <= high + _OFF_STEP:
             raise self._unfit("out of range", value)
         raw = round(exact)
-<<<<<<< HEAD
-        least, greatest = self.raw_range
-        if not least <= raw <= greatest:
-            expected = f"{self._plain(least)} to {self._plain(greatest)}"
-            raise FieldError(self.name, "out of range", expected=expected, found=value)
-=======
         if abs(exact - raw) > _OFF_STEP:
             raise self._unfit("not a step of the scale", value)
->>>>>>> encode
         if raw in self.absent:
             raise FieldError(
                 self.name, "stands for 'no reading'", expected="null for that", found=value
             )
         return raw
 
-    @property
-    def _bounds(self) -> tuple[int, int]:
-        """The least and the greatest raw integer."""
-        bits = 8 * self.size
-        if self.code.isupper():
-            return 0, 2**bits - 1
-        return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-
     def _unfit(self, why: str, found: object) -> FieldError:
         """Return the error for what is no value of this field; it says what could be one."""
         numerator, denominator = self.ratio
         low, high, step = (
             raw * numerator if denominator == 1 else raw * numerator / denominator
-            for raw in (*(bound - self.bias for bound in self._bounds), 1)
+            for raw in (*(bound - self.bias for bound in self.raw_range), 1)
         )
         expected = f"{low} to {high} in steps of {step}"
         return FieldError(self.name, why, expected=expected, found=found)

@@ -196,9 +196,6 @@ def _check_offset(
     envvar="INVERTERPROTO_KEY_FILE",
     help="With --redact: make the stand-ins by this key.  [default: a random key]",
 )
-<<<<<<< HEAD
-@takes_layouts
-=======
 @click.option(
     "--guess",
     is_flag=True,
@@ -218,7 +215,7 @@ def _check_offset(
     envvar="INVERTERPROTO_FIND",
     help="Say where a value stands that is known: in all frames, or a list with one for each.",
 )
->>>>>>> unknown
+@takes_layouts
 def command(
     inputs: tuple[str, ...],
     form: str | None,

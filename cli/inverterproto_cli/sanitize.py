@@ -8,9 +8,7 @@ yet.
 """
 
 import os
-import shutil
 import signal
-import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,13 +18,9 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from inverterproto_cli.captures import capture_line
-<<<<<<< HEAD
 from inverterproto_cli.chunk import BINARY, CAPTURE, TEXT, Chunk, SourceError
 from inverterproto_cli.layout_files import takes_layouts
-=======
-from inverterproto_cli.chunk import BINARY, CAPTURE, Chunk, SourceError
 from inverterproto_cli.output import check_place, placing
->>>>>>> encode
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
@@ -89,19 +83,14 @@ def command(
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     from inverterproto_cli.redacting import Redacting
 
-<<<<<<< HEAD
-    if not force and os.path.lexists(output) and not _is_stream(output):
-        raise click.UsageError(f"{output} is there already (--force writes over it)")
-=======
     check_place(output, force=force)
->>>>>>> encode
     redacting = Redacting(key_file, keep_unknown=keep_unknown)
     try:
         sources = find_sources(inputs)
         if len(sources) != 1:
             raise click.UsageError("Give one input: each goes to a file of its own.")
         nameless = sources[0]._replace(name="input")  # a path may tell a serial, too
-        with _stoppable(), _reread(nameless) as source, _writing(output) as put:
+        with _stoppable(), _reread(nameless) as source, placing(output) as put:
             form = _sanitize(source, redacting, put)
     except SourceError as error:
         from inverterproto_cli.show import printable
@@ -179,15 +168,6 @@ def _stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _is_stream(output: str) -> bool:
-    """Return whether something is written to as it is, such as a pipe: nothing is lost there."""
-    try:
-        mode = os.stat(output).st_mode
-    except OSError:
-        return output == "-"
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
 @contextmanager
 def _reread(source: Source) -> Iterator[Source]:
     """Yield a source that can be read twice: what cannot, is kept meanwhile in a nameless file."""
@@ -206,55 +186,3 @@ def _reread(source: Source) -> Iterator[Source]:
 
         kept.flush()
         yield Source(source.name, reopen, kept.tell())  # type: ignore[arg-type]
-
-
-@contextmanager
-def _writing(output: str) -> Iterator[Callable[[bytes], object]]:
-    """Yield what writes to the output, which is there only when all went well."""
-<<<<<<< HEAD
-    try:
-        with _file(output) as file:
-            yield file.write
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise SourceError(f"{output}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _file(output: str) -> Iterator[IO[bytes]]:
-    """Yield a file that becomes the output when all went well."""
-    if _is_stream(output):
-        with tempfile.SpooledTemporaryFile(_SPOOLED) as held:
-            yield held
-            held.seek(0)
-            if output == "-":
-                shutil.copyfileobj(held, sys.stdout.buffer)
-                sys.stdout.buffer.flush()
-            else:
-                with open(output, "wb") as stream:
-                    shutil.copyfileobj(held, stream)
-        return
-    place = os.path.realpath(output)  # what a link names is written over, not the link
-    descriptor, path = tempfile.mkstemp(prefix=".sanitize-", dir=os.path.dirname(place))
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(path, place)
-    except BaseException:
-        os.unlink(path)
-        raise
-=======
-    if output == "-":
-        with tempfile.SpooledTemporaryFile(_SPOOLED) as held:
-            yield held.write
-            held.seek(0)
-            while chunk := held.read(1 << 18):
-                sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
-        return
-    with placing(output) as put:
-        yield put
->>>>>>> encode
