@@ -210,7 +210,8 @@ class Choice:
             self._note(f"from line {find.first:,}: read as {form}")
         if find.piece.masked:
             count = len(find.piece.masked)
-            self._note(f"line {find.first:,}: a frame with {count} masked bytes")
+            what = "a masked byte" if count == 1 else f"{count} masked bytes"
+            self._note(f"line {find.first:,}: a frame with {what}")
         self.taken, self.taken_by = find.last, find.rank
         if not self.decodes:
             self.decodes = True

@@ -6,13 +6,14 @@ may be wrong about a line: whether it is right shows in what decodes (see the pa
 
 from inverterproto.hexdump.fragment import Form
 from inverterproto.hexdump.literals import Base64, Bits, Decimals, Literals
-from inverterproto.hexdump.rows import Columns, OctalRows, Rows, WordRows
+from inverterproto.hexdump.rows import Columns, DecimalRows, OctalRows, Rows, WordRows
 from inverterproto.hexdump.words import Misspelt, Plain, Run, Words
 
 FORMS: tuple[type[Form], ...] = (
     Rows,
     WordRows,
     OctalRows,
+    DecimalRows,
     Columns,
     Plain,
     Words,

@@ -45,7 +45,7 @@ LONGEST_ROW = 4096
 # The first row of a dump whose addresses and bytes are nothing but hex digits.
 _FIRST_ROW = re.compile(
     r"\n[ \t]{0,16}+(?:0[xX])?+(?:0{6,16}+[: \t]|0{3,5}+(?::|[ \t]?+\||[ \t]{2}))"
-    r"[ \t|]{0,16}+[0-9a-fA-F]{2,4}+(?![0-9a-fA-F])"
+    r"[ \t|]{0,16}+(?:[0-9a-fA-F]{1,4}+|(?<=0{7}[ ])[01][0-7]{5})(?![0-9a-fA-F])"
 )
 
 

@@ -113,10 +113,10 @@ class DumpReader:
         plain = self._hex is not None
         if found is None or (plain and (found.rank == PLAIN or not found.begins)):
             return
-        form = self._choice.searches[found.rank].form.name
-        message = f"nothing in it decodes; shown is what it is as {form}"
+        message = f"nothing in it decodes; shown as {self._choice.searches[found.rank].form.name}"
         misfit = self._misfit or ProtocolError("")
-        message = f"{message}; {misfit.message}" if misfit.message else message
+        if misfit.message:
+            message += f", as it is no plain hex: {misfit.message}"
         self._misfit = ProtocolError(message, expected=misfit.expected, found=misfit.found)
         yield found.piece
 

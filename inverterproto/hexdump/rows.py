@@ -146,6 +146,22 @@ class OctalRows(Rows):
         return _ESCAPES[cell[2]] if cell[1] == "\\" else ord(cell[2])
 
 
+class DecimalRows(OctalRows):
+    """A dump of decimal numbers: `od -t u1`, `od -t d1`."""
+
+    name = "decimal dump"
+    _ROW = re.compile(r"([0-9a-fA-F]{7,8}+)((?: {1,5}-?[0-9]{1,3}(?![0-9]))++) *+")
+
+    def _find(self, line: str) -> tuple[str, Fragment] | None:
+        found = self._ROW.fullmatch(line)
+        if found is None:
+            return None
+        numbers = list(map(int, found[2].split()))
+        if not -0x80 <= min(numbers) <= max(numbers) <= 0xFF:
+            return None
+        return found[1], Fragment(bytes(number & 0xFF for number in numbers))
+
+
 _GROUP = re.compile(rf"({PAIRS})(?![0-9A-Za-z*?])(?:[-:,](?=\S))?+(\s*+)")
 
 

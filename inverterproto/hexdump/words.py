@@ -126,7 +126,7 @@ class Misspelt:
     name = "hex with letters in it that are no digits"
     spelling = HEX
     is_open = False
-    _WORD = re.compile(r"[0-9A-Za-z*?]++")
+    _WORD = re.compile(r"[^\W_]++")
     _MOST = 1 / 16  # of the letters may be none
 
     def read(self, line: str, *, inside: bool = True) -> Fragment:
