@@ -18,6 +18,7 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 
+_match_decimal = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?").fullmatch
 _match_bare = re.compile(rb"[\[{]|(?:-?[0-9][0-9.eE+-]*+|NaN|-?Infinity)\Z").match
 
 
@@ -27,12 +28,10 @@ def is_bare(raw: bytes) -> bool:
 
 
 def blank_value(raw: bytes, *, quoted: bool) -> bytes:
-    """Return the value of a key that nobody knows, blanked; small numbers stay."""
-    digits = sum(0x30 <= byte <= 0x39 for byte in raw)
-    if re.fullmatch(rb"-?[0-9]+(?:\.[0-9]+)?", raw):
-        return raw if digits <= SHORT_NUMBER else ones(raw)
-    if quoted:
-        return raw if len(raw) <= SHORT_TEXT else blank(raw)
+    """Return the value of a key that nobody knows, blanked; short numbers stay."""
+    if quoted:  # no digits for digits: what was no number would become one
+        short = SHORT_NUMBER if _match_decimal(raw) else SHORT_TEXT
+        return raw if len(raw) <= short + raw.count(b".") + raw.count(b"-") else blank(raw)
     return b"".join(map(_blank_token, TOKEN.finditer(raw)))
 
 
@@ -40,7 +39,8 @@ def _blank_token(token: "re.Match[bytes]") -> bytes:
     if token[1] is not None:
         return b'"' + blank(token[1]) + b'"'
     if token[2] is not None:
-        return token[2] if len(token[2]) <= SHORT_NUMBER else ones(token[2])
+        digits = sum(0x30 <= byte <= 0x39 for byte in token[2])
+        return token[2] if digits <= SHORT_NUMBER else ones(token[2])
     return token[0] if token[4] is None or len(token[4]) <= SHORT_TEXT else blank(token[4])
 
 

@@ -259,6 +259,42 @@ def test_labels_hide_hosts_serials_and_secrets_that_are_known() -> None:
     assert b"192.168.77.231" not in redactor.redact(junk), "an address of a label is looked for"
 
 
+def test_a_key_that_nobody_knows_tells_no_long_number() -> None:
+    out = redacted(alpha(1, 4, b'{"n5551234567":"1","SOC":"50"}'))
+    message = decode(out)[0].message
+    assert message is not None
+    assert message.fields == {"n1111111111": "1", "SOC": 50}
+
+
+def test_a_text_in_the_place_of_a_number_becomes_none() -> None:
+    out = redacted(alpha(1, 16, b'{"Ppv1":"0000000","Ppv2":"00.50","PmeterL1":"12 34 56"}'))
+    assert b'{"Ppv1":"*******","Ppv2":"00.50","PmeterL1":"********"}' in out
+
+
+def test_what_stands_beside_unframed_bytes_stays_where_it_is() -> None:
+    redactor = Redactor(KEY, keep_unknown=True)
+    redactor.learn(decode(alpha(1, 16, b'{"SN":"QX55667788"}'))[0].item)
+    item = Unframed(0, b"plain", Reason.JUNK, "")
+    assert redactor.redact(item, b"QX55667788", b" QX55667788") == b"plain"
+
+
+def test_secrets_are_found_plain_and_with_escapes_in_one_text() -> None:
+    text = rb'{"SN":"QX55667788","Minv":"QX55667788 \u0051X\u00355667788 Q\/"}'
+    out = redacted(alpha(1, 16, text))
+    message = decode(out)[0].message
+    assert message is not None
+    assert message.fields["Minv"] == f"{message.fields['SN']} {message.fields['SN']} Q/"
+
+
+def test_secrets_of_very_many_lengths_that_begin_alike_are_counted() -> None:
+    redactor = Redactor(KEY)
+    for length in range(6, 60):
+        serial = "AB12" + "7" * length
+        out = redactor.redact(decode(alpha(1, 16, f'{{"SN":"{serial}"}}'.encode()))[0].item)
+        assert serial.encode() not in out
+    assert sum(redactor.unjudged.values()) > 20
+
+
 def test_every_kind_is_seeded() -> None:
     assert {seed.kind for seed in SEEDS} >= set(Private) - {Private.TEXT, Private.USER}
     assert BLANKED

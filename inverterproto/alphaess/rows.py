@@ -108,7 +108,8 @@ def _row(payload: bytes, name: str, start: int, end: int, value: Any) -> Row:  #
 def _fits(known: Key, value: object) -> bool:
     """Return whether a value is what its key is declared to hold."""
     if isinstance(value, str):
-        return known.kind is Kind.TEXT or len(value) < 4  # such as "", "nan", "--"
+        told = known.kind is Kind.TEXT or known.quantity in ("fault", "alarm")  # codes or texts
+        return told or len(value) < 4  # such as "", "nan", "--"
     return not isinstance(value, list | dict)
 
 
