@@ -10,7 +10,13 @@ UNKNOWN_TYPE = 0x1234
 HEAD = bytes.fromhex("01 3412 6d1d0600 44080000 c0385c66 0100 84030000")
 """The head of a data payload of that type."""
 
-DATA = ("dcu-data-3026", "micro-5408-historic", "micro-5408-realtime", "solis-0504", "tsun-data-02b0")
+DATA = (
+    "dcu-data-3026",
+    "micro-5408-historic",
+    "micro-5408-realtime",
+    "solis-0504",
+    "tsun-data-02b0",
+)
 MICRO = [raw("micro-5408-realtime"), raw("micro-5408-historic")]
 
 
