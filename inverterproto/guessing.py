@@ -147,10 +147,8 @@ def _points(field: Field, value: Value, raw: bytes, dates: Dates) -> tuple[float
         return 0.0, "zero"
     if isinstance(field.type, Octets):
         return _octets_points(field, value, raw, dates)
-    if value is None:
-        return 1.0, "no reading"
     if not isinstance(value, int | float):
-        return 0.0, ""
+        return 1.0, "no reading"
     if field.names is not None:
         return (1.0, "a known state") if value in field.names else (-2.0, "no known state")
     return _number_points(field, value)

@@ -303,8 +303,8 @@ def _swapped(text: str) -> bytes:
     """Return text with the bytes of each pair swapped, as far as there are pairs."""
     raw = text.encode()
     pairs = len(raw) // 2 * 2
-    swapped = bytearray(raw[:pairs])
-    swapped[::2], swapped[1::2] = raw[1:pairs:2], raw[:pairs:2]
+    swapped = bytearray(raw)
+    swapped[:pairs:2], swapped[1:pairs:2] = raw[1:pairs:2], raw[:pairs:2]
     return bytes(swapped)
 
 

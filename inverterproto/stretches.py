@@ -283,9 +283,10 @@ class Band:
         return values
 
     def _roughness(self, number: "_Number") -> float:
-        """Return how a number jumps from frame to frame, in bits."""
-        steps = [abs(after - before) for before, after in pairwise(self._series(number, _TRIED))]
-        return log2(1 + sum(steps) / len(steps))
+        """Return how a number jumps from frame to frame, in bits; wrapping is no jump."""
+        series, range_ = self._series(number, _TRIED), 1 << 8 * number.width
+        steps = [abs(after - before) for before, after in pairwise(series)]
+        return log2(1 + sum(min(step, range_ - step) for step in steps) / len(steps))
 
     def _readings(self, number: "_Number", rivals: "list[list[_Number]]") -> list[Reading]:
         """Return what a number may be, the likeliest first."""

@@ -122,10 +122,11 @@ def _interval(number: re.Match[str]) -> Interval:
     decimals = decimals or ""
     value = Fraction(int(whole + decimals), 10 ** len(decimals))
     half = Fraction(1, 2 * 10 ** len(decimals)) if tolerance is None else Fraction(tolerance)
-    if tolerance is not None and half >= max(value, 1):
+    most = max(value, Fraction(1))
+    if tolerance is not None and half >= most:
         # It would fit everything.
         raise ProtocolError(
-            "too wide a tolerance", expected=f"less than {max(value, 1)}", found=tolerance
+            "too wide a tolerance", expected=f"less than {float(most):g}", found=tolerance
         )
     if sign in ("-", "−"):
         value = -value

@@ -83,7 +83,7 @@ class TestVerdicts:
     def test_what_speaks_loudest_is_told_and_what_against(self) -> None:
         found = best(disguised("micro-5408-historic"))
         for_it, against = outstanding(found)
-        assert [verdict.name for verdict in for_it][0] == "grid_frequency"
+        assert for_it[0].name == "grid_frequency"
         assert [(verdict.name, verdict.reason) for verdict in against] == [
             ("inverter_clock", "no date")
         ]

@@ -219,7 +219,8 @@ def _best_table(guess: "Guess") -> Table:
             place = str(field.offset)
             if field.name in guess.values:
                 value = _with_unit(guess.values[field.name], field.symbol)
-        rows.append([place, verdict.name, value, f"{verdict.points:+g}", verdict.reason])
+        points = f"{verdict.points:+g}" if verdict.points else "0"
+        rows.append([place, verdict.name, value, points, verdict.reason])
     title = f"If it were {guess.label} {guess.layout.title}, a guess, the last frame would say:"
     return Table(title, (">offset", "field", "value", ">points", "verdict"), rows)
 
