@@ -62,7 +62,10 @@ _EDGE = re.compile(rb"\A(?:" + _PRINTABLE + rb")+|(?:" + _PRINTABLE + rb")+\Z")
 _match_verb = re.compile(rb"AT\+[A-Z]{1,16}|\+(?:ok|ERR)").match
 _KEPT = frozenset(b'{}[]":,')
 _NESTED_ID = re.compile(rb"(.{4,})([-_/][0-9]{1,2})", re.DOTALL)
-_IP = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])")
+_IP = re.compile(
+    r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])|(?<=\[)[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?=\])"
+)
+_match_port = re.compile(r"\]?:[0-9]{1,5}(?: #[0-9]+|->\[?)?").fullmatch
 
 
 class Redactor:
@@ -124,10 +127,14 @@ class Redactor:
 
     def _address(self, text: str) -> str:
         self.replaced[Private.IP] += 1
+        if ":" in text:
+            return self._stand_ins.address6(text)
         return self._stand_ins.of(Private.IP, text.encode()).decode()
 
     def _host(self, text: str) -> str:
         if not any(letter.isalpha() for letter in text) and len(text) <= len(":65535->"):
+            return text
+        if _match_port(text):
             return text
         self.replaced[Private.USER] += 1
         raw = text.encode("utf-8", "replace")

@@ -11,7 +11,7 @@ from typing import Any
 from inverterproto_cli.chunk import CAPTURE, Chunk, SourceError
 
 LONGEST_LINE = 1 << 24
-_LATEST_ARRIVAL = 1e11
+LATEST_ARRIVAL = 1e11
 """In the year 5138: a greater one counts milliseconds, or nothing."""
 _LINE = re.compile(
     rb'^[ \t]*+\{[^\n]*"(?:data|raw)"[ \t]*+:[ \t]*+"[0-9a-fA-F \t]*+(?:"|\Z)', re.MULTILINE
@@ -105,6 +105,6 @@ def _object(line: bytes) -> dict[str, Any] | None:
 def _arrival(where: str, at: object) -> float | None:
     if at is None:
         return None
-    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < _LATEST_ARRIVAL:
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < LATEST_ARRIVAL:
         raise SourceError(f"{where}: 'at' is no unix time in seconds: {str(at)[:40]}")
     return float(at)

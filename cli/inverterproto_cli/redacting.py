@@ -49,6 +49,7 @@ class Redacting:
         key_file: holds the key of the stand-ins; a random one if it is None.
         families: that are looked for.
         keep_unknown: leave text of unknown meaning as it is.
+        ports: whose connections, in a capture from the network, are given even without a frame.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Redacting:
         families: Iterable[Family] = FAMILIES.values(),
         *,
         keep_unknown: bool = False,
+        ports: Iterable[int] = (),
     ) -> None:
         self.redactor = Redactor(key_from(key_file), keep_unknown=keep_unknown)
         self.frames = 0
         self.limit = _HELD
         self._framings = framings(families)
+        self._ports = ports
         self._decoders: OrderedDict[Stream, StreamDecoder] = OrderedDict()
         self._ready: dict[Stream, bytearray] = {}
         self._waiting: deque[Chunk] = deque()
@@ -82,7 +85,7 @@ class Redacting:
     def learn(self, source: Source) -> None:
         """Read a source for its secrets alone."""
         try:
-            for chunk in read(source, looked_for=self._framings):
+            for chunk in read(source, looked_for=self._framings, ports=self._ports):
                 for _, items in self._decode(chunk):
                     self._learn(items)
         finally:
@@ -102,7 +105,7 @@ class Redacting:
         """Yield the chunks of a source, redacted."""
         fault: SourceError | None = None
         try:
-            for chunk in read(source, listener, self._framings):
+            for chunk in read(source, listener, self._framings, self._ports):
                 self._waiting.append(chunk)
                 self._held += len(chunk.data)
                 for stream, items in self._decode(chunk):
@@ -128,6 +131,8 @@ class Redacting:
                 oldest, ended = self._decoders.popitem(last=False)
                 yield oldest, ended.flush()
         self._decoders.move_to_end(stream)
+        if chunk.gap is not None:
+            yield stream, decoder.flush()
         if chunk.masked:
             yield stream, decoder.pass_over(chunk.data, chunk.masked)
         else:

@@ -1,7 +1,8 @@
 """`inverterproto sanitize`: a dump or capture made fit to be posted.
 
-The output has the form of the input: binary, hex (32 bytes a line), or a capture with the
-same lines at the same times. It is written beside its place and put there when it is whole.
+The output has the form of the input: binary, hex (32 bytes a line), a capture with the same lines
+at the same times, or a pcap with the same segments at the same times. It is written beside its
+place and put there when it is whole.
 """
 
 import os
@@ -14,10 +15,11 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from inverterproto_cli.captures import capture_line
-from inverterproto_cli.chunk import BINARY, CAPTURE, Chunk, SourceError
+from inverterproto_cli.chunk import BINARY, CAPTURE, PCAP, PCAPNG, Chunk, SourceError
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
+    from inverterproto_cli.pcap_writing import PcapSpelling
     from inverterproto_cli.redacting import Redacting
 
 _SPOOLED = 8 << 20
@@ -78,19 +80,27 @@ def command(
 def _sanitize(source: Source, redacting: "Redacting", put: Callable[[bytes], object]) -> None:
     redacting.learn(source)
 
-    def complain(complaint: str) -> None:
+    def leave_out(complaint: str) -> None:
         from inverterproto_cli.show import printable
 
         click.echo(f"left out: {printable(complaint)}", err=True)
 
     spell = None
-    for chunk in redacting.read(source, Listener(complain=complain)):
-        spell = spell or _Spelling(chunk.form)
+    for chunk in redacting.read(source, Listener(complain=leave_out, left_out=leave_out)):
+        spell = spell or _spelling(chunk.form)
         put(spell.feed(chunk))
     if not redacting.frames:
         raise SourceError(f"{source.name}: no frame found, so nothing was written")
     if spell is not None:
         put(spell.finish())
+
+
+def _spelling(form: str) -> "_Spelling | PcapSpelling":
+    if form not in (PCAP, PCAPNG):
+        return _Spelling(form)
+    from inverterproto_cli.pcap_writing import PcapSpelling
+
+    return PcapSpelling(form)
 
 
 class _Spelling:
