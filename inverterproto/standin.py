@@ -11,6 +11,7 @@ two to one. So length and kind are kept, the same secret always gives the same s
 without the key nobody turns it back.
 
 Public IP addresses are more than there are private ones of their length; they are hashed into
+<<<<<<< HEAD
 these, and whoever comes second to a place walks on to the next free one.
 
 What that gives, and what not: two secrets never share a stand-in. A stand-in may by chance be the
@@ -20,6 +21,10 @@ what else is in the input, and then one key would not give the same ones for two
 
 A text that is mostly other characters than ASCII letters and digits would hardly change, and gets
 no stand-in (`has_stand_in`).
+=======
+these, and whoever comes second to a place walks on to the next free one. IPv6 addresses are hashed
+into 120 bits, where none comes second.
+>>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
 """
 
 import re
@@ -101,6 +106,11 @@ class StandIns:
     def number(self, number: int) -> int:
         """Return the stand-in for a serial of 32 bits."""
         return int(self.of(Private.SERIAL, b"%d" % number))
+
+    def address6(self, text: str) -> str:
+        """Return another IPv6 address in full: a unique local one, by a hash with the key."""
+        digits = "fd" + self._hash("ip6", text.lower().encode())[:15].hex()
+        return ":".join(digits[at : at + 4] for at in range(0, 32, 4))
 
     def _remembered(self, kind: Private, value: bytes) -> bytes:
         known = self._known.get((kind, value))

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from ipaddress import IPv6Address, IPv6Network
 from itertools import pairwise
 
 import pytest
@@ -266,6 +267,22 @@ def test_names_of_connections_are_redacted() -> None:
     assert "bobs" not in redactor.label("bobs-laptop.lan:80")
     assert redactor.label("é" * 9) == "*" * 9
     assert redactor.label("7") == "7"
+
+
+def test_of_a_connection_in_a_pcap_the_addresses_are_replaced_and_the_ports_stay() -> None:
+    redactor = Redactor(KEY)
+    label = redactor.label("192.168.1.5:49152->47.88.8.200:10000 #12")
+    found = re.fullmatch(r"([0-9.]+):49152->([0-9.]+):10000 #12", label)
+    assert found is not None
+    assert not set(found.groups()) & {"192.168.1.5", "47.88.8.200"}
+    assert redactor.label("[2001:470::1]:49152->[::1]:7777") == redactor.label(
+        "[2001:470::1]:49152->[::1]:7777"
+    )
+    label = redactor.label("[2001:470::a]:49152->[::ffff:1.2.3.4]:7777")
+    found = re.fullmatch(r"\[([0-9a-f:]+)\]:49152->\[([0-9a-f:]+)\]:7777", label)
+    assert found is not None
+    assert all(IPv6Address(each) in IPv6Network("fd00::/8") for each in found.groups())
+    assert redactor.label("[2001:470::A]:1") == f"[{found[1]}]:1"
 
 
 def test_a_secret_that_is_another_kind_elsewhere_is_found_once() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from inverterproto_cli.chunk import CAPTURE, Chunk, SourceError
 
 LONGEST_LINE = 1 << 24
-_LATEST_ARRIVAL = 1e11
+LATEST_ARRIVAL = 1e11
 """In the year 5138: a greater one counts milliseconds, or nothing."""
 _LINE = re.compile(
     rb'^[ \t]*+\{[^\n]*"(?:data|raw)"[ \t]*+:[ \t]*+"[0-9a-fA-F \t]*+(?:"|\Z)', re.MULTILINE
@@ -110,8 +110,13 @@ def arrival(where: str, at: object) -> float | None:
     """
     if at is None:
         return None
+<<<<<<< HEAD
     if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < _LATEST_ARRIVAL:
         # What is no number may say anything: it is not quoted, as complaints are shown, too.
         found = str(at)[:40] if isinstance(at, int | float) else "no number"
         raise SourceError(f"{where}: 'at' is no unix time in seconds: {found}")
+=======
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < LATEST_ARRIVAL:
+        raise SourceError(f"{where}: 'at' is no unix time in seconds: {str(at)[:40]}")
+>>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
     return float(at)

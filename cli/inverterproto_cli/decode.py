@@ -18,8 +18,12 @@ import click
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES, framings
 from inverterproto_cli.chunk import Chunk, SourceError
+<<<<<<< HEAD
 from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.sources import Listener, Source, find_sources, read
+=======
+from inverterproto_cli.sources import PORTS, Listener, Source, find_sources, read
+>>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
 from inverterproto_cli.stop import STOP
 from inverterproto_cli.summary import Summary
 
@@ -54,7 +58,7 @@ class _Streams:
         """Decode a chunk."""
         decoder = self._decoders.get(chunk.stream)
         if decoder is None:
-            origin = chunk._replace(data=b"", at=None, masked=())
+            origin = chunk._replace(data=b"", at=None, masked=(), gap=None)
             decoder = Decoder(
                 self.families, dates=self.dates, confidence=self.confidence, origin=origin
             )
@@ -63,6 +67,8 @@ class _Streams:
                 _, oldest = self._decoders.popitem(last=False)
                 yield from oldest.flush()
         self._decoders.move_to_end(chunk.stream)
+        if chunk.gap is not None:
+            yield from decoder.flush()
         if chunk.masked:
             yield from decoder.feed_masked(chunk.data, chunk.masked, chunk.at)
         else:
@@ -159,6 +165,15 @@ def _check_offset(
     help="An AlphaESS battery's clock minus UTC: its readings then have a time.",
 )
 @click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    envvar="INVERTERPROTO_PORT",
+    metavar="PORT",
+    help="In a pcap, show what goes to this port even without a frame, as to 7777, 7778, 10000.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     envvar="INVERTERPROTO_STRICT",
@@ -223,6 +238,7 @@ def command(
     family: str | None,
     confidence: str,
     clock_offset: float | None,
+    ports: tuple[int, ...],
     strict: bool,  # noqa: FBT001
     redact: bool,  # noqa: FBT001
     keep_unknown: bool,  # noqa: FBT001
@@ -235,9 +251,9 @@ def command(
 ) -> None:
     """Show what bytes of an inverter, logger or battery say.
 
-    Takes files or standard input (binary, a capture in JSON lines, or any text with bytes in it:
-    dumps, logs, literals, base64, …) and hex on the command line. Several frames may follow one
-    another, of either protocol, with anything between them.
+    Takes files or standard input (binary, a capture in JSON lines, pcap and pcapng, or any text
+    with bytes in it: dumps, logs, literals, base64, …) and hex on the command line. Several frames
+    may follow one another, of either protocol, with anything between them.
 
     \b
     inverterproto decode dump.hex
@@ -268,11 +284,13 @@ def command(
         if redact:
             from inverterproto_cli.redacting import Redacting
 
-            redacting = Redacting(key_file, streams.families, keep_unknown=keep_unknown)
+            redacting = Redacting(
+                key_file, streams.families, keep_unknown=keep_unknown, ports=(*PORTS, *ports)
+            )
             sources = redacting.nameless(sources)
             failed = _run(sources, streams, writer, summary, redacting.read)
         else:
-            take = partial(read, looked_for=framings(streams.families))
+            take = partial(read, looked_for=framings(streams.families), ports=(*PORTS, *ports))
             failed = _run(sources, streams, writer, summary, take)
     summary.close()
     if redact and not quiet:
@@ -300,12 +318,15 @@ def _run(
 
     failed = False
     with _progress(sources) as advance:
-        listener = Listener(advance, summary.complain, summary.note)
+        listener = Listener(
+            advance, summary.complain, summary.note, lambda it: summary.note(f"left out: {it}")
+        )
         for source in sources:
             if STOP.wanted:
                 break
             try:
                 for chunk in take(source, listener):
+                    summary.complain_of_gap(chunk)
                     put(streams.feed(chunk))
                     if source.size is None:
                         sys.stdout.flush()  # whoever reads a live stream wants to see it live

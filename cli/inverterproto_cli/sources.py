@@ -1,9 +1,10 @@
 """What a command decodes: files, standard input, hex on the command line; chunk by chunk.
 
-A source's form is told by its first bytes: JSON lines with `data` or `raw` are a capture
-(`captures.py`); what holds bytes that are no text is binary; all else is text with bytes in it, in
-whatever form: `inverterproto.hexdump` finds out. UTF-16, as some shells of Windows write it, is
-turned into UTF-8 first. Nothing is read whole, so that the size of a file does not matter.
+A source's form is told by its first bytes: pcap and pcapng are captures from the network
+(`pcap.py`); JSON lines with `data` or `raw` are a capture (`captures.py`); what holds bytes that
+are no text is binary; all else is text with bytes in it, in whatever form: `inverterproto.hexdump`
+finds out. UTF-16, as some shells of Windows write it, is turned into UTF-8 first, and gzip is
+unpacked. Nothing is read whole, so that the size of a file does not matter.
 """
 
 import codecs
@@ -17,18 +18,22 @@ from itertools import chain
 from typing import BinaryIO, NamedTuple
 
 from inverterproto.errors import ProtocolError
-from inverterproto.families import framings
+from inverterproto.families import FAMILIES, framings
 from inverterproto.hexdump import DumpReader, Piece, is_hex
 from inverterproto.stream import Framing
 from inverterproto_cli.captures import is_capture, read_capture
 from inverterproto_cli.chunk import BINARY, TEXT, Chunk, SourceError
 from inverterproto_cli.stop import STOP
 
+PORTS = frozenset((*(family.port for family in FAMILIES.values()), 7778))
+"""Where clouds listen; 7778 is the one that AlphaESS batteries also know."""
 CHUNK = 1 << 18
 _TEXT = frozenset(b"\t\n\v\f\r" + bytes(range(0x20, 0x7F)))
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*+[A-Za-z]")
 _LOOKED_AT = 4096
 """Bytes by which text is told from what is none."""
+_GZIP = b"\x1f\x8b\x08"
+_PCAP = tuple(map(bytes.fromhex, ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "0a0d0d0a")))
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -58,11 +63,13 @@ class Listener:
         progress: is told how many bytes of the source have been read, chunk by chunk.
         complain: is told of each part that cannot be read while the rest can.
         note: is told how a text was read, and what of it was left out.
+        left_out: is told what of a capture from the network is none of ours.
     """
 
     progress: Callable[[int], object] = _nobody
     complain: Callable[[str], object] = _nobody
     note: Callable[[str], object] = _nobody
+    left_out: Callable[[str], object] = _nobody
 
 
 def find_sources(arguments: tuple[str, ...]) -> list[Source]:
@@ -126,6 +133,7 @@ def read(
     source: Source,
     listener: Listener = Listener(),
     looked_for: Sequence[Framing] | None = None,
+    ports: Iterable[int] = (),
 ) -> Iterator[Chunk]:
     """Yield the bytes of a source.
 
@@ -133,16 +141,17 @@ def read(
         source: what to read.
         listener: who is told how it goes.
         looked_for: the frames by which bytes are told from other text; those of all families.
+        ports: whose connections, in a capture from the network, are given even without a frame.
 
     Raises:
         SourceError: it cannot be read, or is not what its beginning promised.
     """
     try:
         with source.open() as file:
-            chunks = _chunks(file, listener.progress)
-            first = next(chunks, b"")
+            chunks = _unpacked(source.name, _chunks(file, listener.progress))
+            first = _with_magic(next(chunks, b""), chunks)
             if first:
-                yield from _read_form(source.name, first, chunks, listener, looked_for)
+                yield from _read_form(source.name, first, chunks, listener, looked_for, ports)
             elif not STOP.wanted:
                 raise SourceError(f"{source.name}: is empty")
     except OSError as error:
@@ -163,7 +172,12 @@ def _read_form(
     chunks: Iterator[bytes],
     listener: Listener,
     looked_for: Sequence[Framing] | None,
+    ports: Iterable[int],
 ) -> Iterator[Chunk]:
+    if first[:4] in _PCAP:
+        from inverterproto_cli.pcap import read_pcap
+
+        return read_pcap(name, chain([first], chunks), listener, looked_for or framings(), ports)
     if encoding := _utf_16(first):
         chunks = _recoded(chain([first], chunks), encoding)
         first = next(chunks, b"")
@@ -176,6 +190,39 @@ def _read_form(
         reader = DumpReader(looked_for or framings(), lambda it: listener.note(f"{name}: {it}"))
         return _read_text(name, chain([text], chunks), reader, listener)
     return (Chunk(name, chunk, form=BINARY) for chunk in chain([first], chunks))
+
+
+def _with_magic(first: bytes, chunks: Iterator[bytes]) -> bytes:
+    """Return the first bytes with so many more that they tell what they may be."""
+    while 0 < len(first) < 4 and any(magic.startswith(first) for magic in (_GZIP, *_PCAP)):
+        if not (chunk := next(chunks, b"")):
+            break
+        first += chunk
+    return first
+
+
+def _unpacked(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks, unpacked if they are gzip."""
+    first = _with_magic(next(chunks, b""), chunks)
+    chunks = chain([first], chunks)
+    if not first.startswith(_GZIP):
+        yield from chunks
+        return
+    import gzip
+    import zlib
+
+    from inverterproto_cli.chunk_file import ChunkFile
+
+    packed = ChunkFile(chunks)
+    file = gzip.GzipFile(fileobj=packed.as_file())
+    try:
+        while chunk := file.read1(CHUNK):
+            yield chunk
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        if packed.fault is None and not STOP.wanted:
+            raise SourceError(f"{name}: damaged gzip: {error}") from error
+    if packed.fault is not None:
+        raise packed.fault
 
 
 def _with_whole_line(text: bytes, chunks: Iterator[bytes]) -> bytes:

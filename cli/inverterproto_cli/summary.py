@@ -67,6 +67,13 @@ class Summary:
         self.problems += 1
         self._say(complaint)
 
+    def complain_of_gap(self, chunk: Chunk) -> None:
+        """Say how many bytes are missing before a chunk, if any are."""
+        if chunk.gap is not None and chunk.gap.missing:
+            size = count_of(chunk.gap.missing, "byte")
+            place = chunk.place(name_source=self.name_sources)
+            self.complain(f"{size} missing before offset {chunk.gap.offset}{place}")
+
     def note(self, note: str) -> None:
         """Say how a text was read, where that is asked for."""
         from inverterproto_cli.show import printable
