@@ -79,17 +79,11 @@ _CREDENTIAL = re.compile(
 _match_verb = re.compile(rb"AT\+[A-Z]{1,16}|\+(?:ok|ERR)").match
 _KEPT = frozenset(b'{}[]":,')
 _NESTED_ID = re.compile(rb"(.{4,})([-_/][0-9]{1,2})", re.DOTALL)
-<<<<<<< HEAD
 _IP = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])")
 _LONG_NUMBER = re.compile(rb"[0-9]{6,}")
 _tells_host = re.compile(r"[^\W\d_]|[0-9]{6}").search
 _TOO_MANY = "secrets too short, too long or too many to be looked for"
-=======
-_IP = re.compile(
-    r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])|(?<=\[)[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?=\])"
-)
-_match_port = re.compile(r"\]?:[0-9]{1,5}(?: #[0-9]+|->\[?)?").fullmatch
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
+_IP6 = re.compile(r"(?<=\[)[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?=\])")
 
 
 class Redactor:
@@ -146,29 +140,19 @@ class Redactor:
 
     def label(self, text: str) -> str:
         """Return the name of a connection, redacted: its addresses, and whatever names a host."""
-<<<<<<< HEAD
+        parts, end = [], 0
+        for found in _IP6.finditer(text):
+            parts += [self._label(text[end : found.start()]), self._address6(found[0])]
+            end = found.end()
+        return "".join((*parts, self._label(text[end:])))
+
+    def _address6(self, text: str) -> str:
+        self.replaced[Private.IP] += 1
+        return self._stand_ins.address6(text)
+
+    def _label(self, text: str) -> str:
         for address in _IP.findall(text):
             self._sought.add(Private.IP, address.encode())
-=======
-        parts, end = [], 0
-        for found in _IP.finditer(text):
-            parts += [self._host(text[end : found.start()]), self._address(found[0])]
-            end = found.end()
-        return "".join((*parts, self._host(text[end:])))
-
-    def _address(self, text: str) -> str:
-        self.replaced[Private.IP] += 1
-        if ":" in text:
-            return self._stand_ins.address6(text)
-        return self._stand_ins.of(Private.IP, text.encode()).decode()
-
-    def _host(self, text: str) -> str:
-        if not any(letter.isalpha() for letter in text) and len(text) <= len(":65535->"):
-            return text
-        if _match_port(text):
-            return text
-        self.replaced[Private.USER] += 1
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
         raw = text.encode("utf-8", "replace")
         parts: list[bytes] = []
         end = 0

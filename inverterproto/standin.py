@@ -11,8 +11,8 @@ two to one. So length and kind are kept, the same secret always gives the same s
 without the key nobody turns it back.
 
 Public IP addresses are more than there are private ones of their length; they are hashed into
-<<<<<<< HEAD
-these, and whoever comes second to a place walks on to the next free one.
+these, and whoever comes second to a place walks on to the next free one. IPv6 addresses are hashed
+into 120 bits, where none comes second.
 
 What that gives, and what not: two secrets never share a stand-in. A stand-in may by chance be the
 same text as another secret of the input, one time in the size of the domain; nobody can tell, as
@@ -21,10 +21,6 @@ what else is in the input, and then one key would not give the same ones for two
 
 A text that is mostly other characters than ASCII letters and digits would hardly change, and gets
 no stand-in (`has_stand_in`).
-=======
-these, and whoever comes second to a place walks on to the next free one. IPv6 addresses are hashed
-into 120 bits, where none comes second.
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
 """
 
 import re

@@ -110,13 +110,8 @@ def arrival(where: str, at: object) -> float | None:
     """
     if at is None:
         return None
-<<<<<<< HEAD
-    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < _LATEST_ARRIVAL:
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < LATEST_ARRIVAL:
         # What is no number may say anything: it is not quoted, as complaints are shown, too.
         found = str(at)[:40] if isinstance(at, int | float) else "no number"
         raise SourceError(f"{where}: 'at' is no unix time in seconds: {found}")
-=======
-    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < LATEST_ARRIVAL:
-        raise SourceError(f"{where}: 'at' is no unix time in seconds: {str(at)[:40]}")
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
     return float(at)

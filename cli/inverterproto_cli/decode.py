@@ -18,12 +18,8 @@ import click
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES, framings
 from inverterproto_cli.chunk import Chunk, SourceError
-<<<<<<< HEAD
 from inverterproto_cli.layout_files import takes_layouts
-from inverterproto_cli.sources import Listener, Source, find_sources, read
-=======
 from inverterproto_cli.sources import PORTS, Listener, Source, find_sources, read
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
 from inverterproto_cli.stop import STOP
 from inverterproto_cli.summary import Summary
 

@@ -86,12 +86,8 @@ class Redacting:
         self.masked = 0
         self.limit = _HELD
         self._framings = framings(families)
-<<<<<<< HEAD
         self._lanes: OrderedDict[Stream, _Lane] = OrderedDict()
-=======
         self._ports = ports
-        self._decoders: OrderedDict[Stream, StreamDecoder] = OrderedDict()
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
         self._ready: dict[Stream, bytearray] = {}
         self._waiting: deque[Chunk] = deque()
         self._held = 0
@@ -111,17 +107,11 @@ class Redacting:
     def learn(self, source: Source) -> None:
         """Read a source for its secrets alone."""
         try:
-<<<<<<< HEAD
-            for chunk in read(source, looked_for=self._framings):
+            for chunk in read(source, looked_for=self._framings, ports=self._ports):
                 self._label(chunk)
                 self._learn(self._decode(chunk))
                 if len(self._lanes) > MOST_STREAMS:
                     self._learn(self._lanes.popitem(last=False)[1].decoder.flush())
-=======
-            for chunk in read(source, looked_for=self._framings, ports=self._ports):
-                for _, items in self._decode(chunk):
-                    self._learn(items)
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
         finally:
             for lane in self._lanes.values():
                 self._learn(lane.decoder.flush())
@@ -159,25 +149,13 @@ class Redacting:
         if fault is not None:
             raise fault
 
-<<<<<<< HEAD
     def _decode(self, chunk: Chunk) -> list[Item]:
         lane = self._lanes.get(chunk.stream)
         if lane is None:
             lane = self._lanes[chunk.stream] = _Lane(StreamDecoder(*self._framings))
         self._lanes.move_to_end(chunk.stream)
-=======
-    def _decode(self, chunk: Chunk) -> Iterator[tuple[Stream, list[Item]]]:
-        stream = chunk.stream
-        decoder = self._decoders.get(stream)
-        if decoder is None:
-            decoder = self._decoders[stream] = StreamDecoder(*self._framings)
-            if len(self._decoders) > MOST_STREAMS:
-                oldest, ended = self._decoders.popitem(last=False)
-                yield oldest, ended.flush()
-        self._decoders.move_to_end(stream)
         if chunk.gap is not None:
-            yield stream, decoder.flush()
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
+            return [*lane.decoder.flush(), *lane.decoder.feed(chunk.data)]
         if chunk.masked:
             return lane.decoder.pass_over(chunk.data, chunk.masked)
         return lane.decoder.feed(chunk.data)

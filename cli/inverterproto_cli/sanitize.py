@@ -1,16 +1,10 @@
 """`inverterproto sanitize`: a dump or capture made fit to be posted.
 
-<<<<<<< HEAD
-The output has the form of the input: binary, a capture with the same lines at the same times, or
-of any text its bytes as plain hex (32 a line, those that are masked as `**`), without the words
-around them. It is written beside its place and put there when it is whole; until then, and when it
-is stopped or fails, there is nothing. It may be read by its owner only, as nobody has looked at it
-yet.
-=======
-The output has the form of the input: binary, hex (32 bytes a line), a capture with the same lines
-at the same times, or a pcap with the same segments at the same times. It is written beside its
-place and put there when it is whole.
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
+The output has the form of the input: binary, a capture with the same lines at the same times, a
+pcap with the same segments at the same times, or of any text its bytes as plain hex (32 a line,
+those that are masked as `**`), without the words around them. It is written beside its place and
+put there when it is whole; until then, and when it is stopped or fails, there is nothing. It may be
+read by its owner only, as nobody has looked at it yet.
 """
 
 import os
@@ -24,13 +18,9 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from inverterproto_cli.captures import capture_line
-<<<<<<< HEAD
-from inverterproto_cli.chunk import BINARY, CAPTURE, TEXT, Chunk, SourceError
+from inverterproto_cli.chunk import BINARY, CAPTURE, PCAP, PCAPNG, TEXT, Chunk, SourceError
 from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.output import check_place, placing
-=======
-from inverterproto_cli.chunk import BINARY, CAPTURE, PCAP, PCAPNG, Chunk, SourceError
->>>>>>> d9f702206014a5733140f8c954d6a8a5cb5d7033
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
@@ -122,14 +112,15 @@ def _sanitize(source: Source, redacting: "Redacting", put: Callable[[bytes], obj
 
         click.echo(f"left out: {printable(complaint)}", err=True)
 
-    spell = None
+    spell, form = None, ""
     for chunk in redacting.read(source, Listener(complain=leave_out, left_out=leave_out)):
-        spell = spell or _spelling(chunk.form)
+        form = chunk.form
+        spell = spell or _spelling(form)
         put(spell.feed(chunk))
     if spell is None or not (redacting.frames or redacting.masked):
         raise SourceError(f"{source.name}: no frame found, so nothing was written")
     put(spell.finish())
-    return spell.form
+    return form
 
 
 def _spelling(form: str) -> "_Spelling | PcapSpelling":
