@@ -577,9 +577,10 @@ class TestMissingExtra:
         path.write_bytes(pcap(conversation().packets))
         monkeypatch.setitem(sys.modules, "scapy.layers", None)
         monkeypatch.setitem(sys.modules, "scapy.utils", None)
-        for run in (decode(path), invoke("sanitize", path, "-o", tmp_path / "out")):
+        sanitized = invoke("sanitize", path, "-o", tmp_path / "out")
+        for name, run in ((path, decode(path)), ("input", sanitized)):
             assert run.code == 2
             assert run.err == (
-                f"Error: {path}: to read captures from the network: "
+                f"Error: {name}: to read captures from the network: "
                 "pip install 'inverterproto[pcap]'\n"
             )

@@ -15,6 +15,7 @@ import click
 
 from inverterproto_cli.captures import arrival, capture_line
 from inverterproto_cli.chunk import Chunk, SourceError
+from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.output import check_place, placing
 from inverterproto_cli.sources import CHUNK, Source, find_sources
 from inverterproto_cli.stop import STOP
@@ -52,9 +53,10 @@ Spell = Callable[[str, dict[str, Any], bytes], bytes]
     "--capture",
     "as_capture",
     is_flag=True,
-    envvar="INVERTERPROTO_CAPTURE",
+    envvar="INVERTERPROTO_AS_CAPTURE",
     help="Write a capture: JSON lines with at, connection, from and the bytes.",
 )
+@takes_layouts
 def command(
     inputs: tuple[str, ...],
     output: str,

@@ -1,7 +1,7 @@
 """Which V5 payloads are alike, for who compares them, and which layouts an unknown one may have."""
 
 from inverterproto.deye.bodies import BODIES
-from inverterproto.deye.layouts import MODULES, layout_of
+from inverterproto.deye.layouts import layout_of, sensor_types
 from inverterproto.deye.layouts.head import HEAD_ONLY
 from inverterproto.deye.messages import DATA, TYPES, WIFI, Message
 from inverterproto.layout import Layout
@@ -30,5 +30,5 @@ def is_guessable(message: Message) -> bool:
 
 def layouts() -> dict[str, Layout]:
     """Return every layout of data by its sensor type."""
-    found = {f"0x{sensor_type:04X}": layout_of(sensor_type) for sensor_type in MODULES}
+    found = {f"0x{sensor_type:04X}": layout_of(sensor_type) for sensor_type in sensor_types()}
     return {name: layout for name, layout in found.items() if layout is not None}
