@@ -523,6 +523,15 @@ class TestOddities:
         "xx",
         "x ",
         "\x1b[",
+        "0x0x", "0X", "/*/", "*/", "xx ", "..", ". ", "a5 .. ", "a5..", "[", "[1,", "1,",
+        "245 ", "g", "a5g",
+        "0000000 a5\n", "0000000 4aa5\n", "0000000 245  \\0\n", "0000000 165\n*\n", "10100101 ",
+        "x a5 ff 0f\n", "x a5 01 00 10\n", "x 01 01 10 00 00 f0 00\n", "165, 1, 0\n",
+        "pQEAEEeXbU4c\n",
+        "x: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
+        "x: a5 01 00 10 47 97 ** 4e 1c ab a1 00 12 15\n",
+        "x a5 ff 0f\nx: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
+        "0000: a5 ff 0f\nb'\\xa5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15'\n",
         "a5 01 00 10 47 97 6d 4e 1c ab a1 00 13 15\n", "1\n", "a\n", "٣", "\xa0",
     ],
 )  # fmt: skip
@@ -544,8 +553,24 @@ def test_reading_is_linear(unit: str) -> None:
             best = min(best, process_time() - begin)
         return best
 
-    small, large = took(8_000), took(128_000)
+    small, large = took(4_000), took(64_000)
     assert large < 64 * max(small, 0.002)
+
+
+def test_a_line_without_end_takes_bounded_memory() -> None:
+    import tracemalloc
+
+    reader = DumpReader(framings())
+    tracemalloc.start()
+    try:
+        for _ in range(12):
+            reader.feed("q a5, 165 \\x01 " * 14_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    with suppress(ProtocolError):
+        list(reader.finish())
+    assert most < 40e6
 
 
 def test_every_form_has_its_own_name() -> None:
