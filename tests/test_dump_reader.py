@@ -13,7 +13,7 @@ from inverterproto.alphaess.frame import Frame as AlphaFrame
 from inverterproto.deye.frame import Frame
 from inverterproto.errors import ProtocolError
 from inverterproto.families import framings
-from inverterproto.hexdump import DumpReader, Piece, readings
+from inverterproto.hexdump import DumpReader, Piece, Whole, readings
 from inverterproto.hexdump import choice as choice_module
 from inverterproto.hexdump import reader as reader_module
 from inverterproto.hexdump.forms import FORMS
@@ -469,8 +469,15 @@ class TestTextBeside:
 
 class TestReadings:
     def test_every_form_that_gives_something_is_there_once(self) -> None:
-        assert readings("01 03 02") == [b"\x01\x03\x02", b"\x01\x03\x02"[:3]][:1]
-        assert b"\x01\x03\x02\x01\x0a" in readings("TX: [1, 3, 2, 1, 10]")
+        assert readings("01 03 02") == [
+            Whole("plain hex", Piece(b"\x01\x03\x02")),
+        ]
+        assert Whole("decimal numbers", Piece(b"\x01\x03\x02\x01\x0a")) in readings(
+            "TX: [1, 3, 2, 1, 10]"
+        )
+
+    def test_masked_digits_are_told(self) -> None:
+        assert readings("x 01\nx 0* 02\r\n")[0].piece == Piece(b"\x01\0\x02", (1,))
 
     def test_nothing_gives_nothing(self) -> None:
         assert readings("") == []
