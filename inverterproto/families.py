@@ -176,6 +176,31 @@ class Family:
         message: Message = self._module("messages").Message.parse(frame)
         return message
 
+    @property
+    def payload_kinds(self) -> tuple[str, ...]:
+        """What a payload without an envelope may be called (see `message_of_payload`)."""
+        kinds: tuple[str, ...] = self._module("bare").kinds()
+        return kinds
+
+    def message_of_payload(
+        self, kind: str, payload: bytes
+    ) -> tuple[Message, Any, tuple[str, ...], int]:
+        """Return what a payload without an envelope says.
+
+        Args:
+            kind: one of `payload_kinds`.
+            payload: the bytes.
+
+        Returns:
+            The message, in a frame of nobody; that frame; what speaks against its being of that
+            kind; and how many bytes it should have.
+
+        Raises:
+            FieldError: there is no such kind.
+        """
+        message, doubts, size = self._module("bare").message_of(kind, payload)
+        return message, message.frame, doubts, size
+
     def dating(self, clock_offset: float | None = None, now: float | None = None) -> Dating:
         """Return a new dating for devices of this family.
 
@@ -252,6 +277,12 @@ def recognise(head: bytes) -> Family | str | None:
     if head[:1] == b"\x16" and len(head) < 3:
         return None
     return "tls" if is_client_hello(head) else "unknown"
+
+
+def modbus_parts(data: bytes) -> list[Any]:
+    """Return the Modbus RTU messages in some bytes, as `inverterproto.deye.rtu.split` does."""
+    parts: list[Any] = import_module("inverterproto.deye.rtu").split(data)
+    return parts
 
 
 def framings(families: Iterable[Family] = FAMILIES.values()) -> list[Framing]:

@@ -13,7 +13,7 @@ from inverterproto.alphaess.frame import Frame as AlphaFrame
 from inverterproto.deye.frame import Frame
 from inverterproto.errors import ProtocolError
 from inverterproto.families import framings
-from inverterproto.hexdump import DumpReader, Piece, readings
+from inverterproto.hexdump import DumpReader, Piece, Whole, readings
 from inverterproto.hexdump import choice as choice_module
 from inverterproto.hexdump import reader as reader_module
 from inverterproto.hexdump.forms import FORMS
@@ -469,8 +469,15 @@ class TestTextBeside:
 
 class TestReadings:
     def test_every_form_that_gives_something_is_there_once(self) -> None:
-        assert readings("01 03 02") == [b"\x01\x03\x02", b"\x01\x03\x02"[:3]][:1]
-        assert b"\x01\x03\x02\x01\x0a" in readings("TX: [1, 3, 2, 1, 10]")
+        assert readings("01 03 02") == [
+            Whole("plain hex", Piece(b"\x01\x03\x02")),
+        ]
+        assert Whole("decimal numbers", Piece(b"\x01\x03\x02\x01\x0a")) in readings(
+            "TX: [1, 3, 2, 1, 10]"
+        )
+
+    def test_masked_digits_are_told(self) -> None:
+        assert readings("x 01\nx 0* 02\r\n")[0].piece == Piece(b"\x01\0\x02", (1,))
 
     def test_nothing_gives_nothing(self) -> None:
         assert readings("") == []
@@ -523,6 +530,15 @@ class TestOddities:
         "xx",
         "x ",
         "\x1b[",
+        "0x0x", "0X", "/*/", "*/", "xx ", "..", ". ", "a5 .. ", "a5..", "[", "[1,", "1,",
+        "245 ", "g", "a5g",
+        "0000000 a5\n", "0000000 4aa5\n", "0000000 245  \\0\n", "0000000 165\n*\n", "10100101 ",
+        "x a5 ff 0f\n", "x a5 01 00 10\n", "x 01 01 10 00 00 f0 00\n", "165, 1, 0\n",
+        "pQEAEEeXbU4c\n",
+        "x: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
+        "x: a5 01 00 10 47 97 ** 4e 1c ab a1 00 12 15\n",
+        "x a5 ff 0f\nx: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
+        "0000: a5 ff 0f\nb'\\xa5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15'\n",
         "a5 01 00 10 47 97 6d 4e 1c ab a1 00 13 15\n", "1\n", "a\n", "٣", "\xa0",
     ],
 )  # fmt: skip
@@ -544,8 +560,24 @@ def test_reading_is_linear(unit: str) -> None:
             best = min(best, process_time() - begin)
         return best
 
-    small, large = took(8_000), took(128_000)
+    small, large = took(4_000), took(64_000)
     assert large < 64 * max(small, 0.002)
+
+
+def test_a_line_without_end_takes_bounded_memory() -> None:
+    import tracemalloc
+
+    reader = DumpReader(framings())
+    tracemalloc.start()
+    try:
+        for _ in range(12):
+            reader.feed("q a5, 165 \\x01 " * 14_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    with suppress(ProtocolError):
+        list(reader.finish())
+    assert most < 40e6
 
 
 def test_every_form_has_its_own_name() -> None:

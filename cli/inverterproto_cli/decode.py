@@ -41,6 +41,22 @@ class Writer(Protocol):
         """Put out what is left."""
 
 
+class Decoders(Protocol):
+    """Decodes chunks."""
+
+    def feed(self, chunk: Chunk) -> Iterator[Decoded]:
+        """Decode a chunk."""
+        ...
+
+    def end(self) -> Iterator[Decoded]:
+        """End all streams: their source has no more."""
+        ...
+
+    def finish(self) -> Iterator[Decoded]:
+        """Give all that still waits for its time."""
+        ...
+
+
 class _Streams:
     """A decoder for each stream, all on one `Dates`."""
 
@@ -153,6 +169,19 @@ def _check_offset(
     help="Least confidence of fields that become readings: A sure, B one source, C a guess.",
 )
 @click.option(
+    "--payload",
+    "kind",
+    metavar="KIND",
+    envvar="INVERTERPROTO_PAYLOAD",
+    help="Take a payload without a frame: 0x5408 (a sensor type), deye:wifi, alphaess:16, …",
+)
+@click.option(
+    "--modbus",
+    is_flag=True,
+    envvar="INVERTERPROTO_MODBUS",
+    help="Take bare Modbus RTU messages, one behind another.",
+)
+@click.option(
     "--clock-offset",
     type=float,
     callback=_check_offset,
@@ -233,6 +262,8 @@ def command(
     raw: bool,  # noqa: FBT001 - click's way to hand over an option
     family: str | None,
     confidence: str,
+    kind: str | None,
+    modbus: bool,  # noqa: FBT001
     clock_offset: float | None,
     ports: tuple[int, ...],
     strict: bool,  # noqa: FBT001
@@ -258,8 +289,25 @@ def command(
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     if not inputs and sys.stdin is not None and sys.stdin.isatty():
         raise click.UsageError("Give a file, '-' for standard input, or hex (see --help).")
+    bare = None
+    if kind is not None or modbus:
+        from inverterproto_cli.bare import bare_of
+
+        senseless = {
+            "--family": family,
+            "--redact": redact,
+            "--keep-unknown": keep_unknown,
+            "--key-file": key_file,
+            "--modbus": modbus and kind is not None,
+            "--csv": modbus and form == "csv",
+            "--clock-offset": clock_offset if modbus else None,
+            "--guess": guess,
+            "--diff": diff,
+            "--find": find,
+        }
+        bare = bare_of(kind, confidence.upper(), clock_offset, senseless)
     try:
-        sources = find_sources(inputs)
+        sources = find_sources(inputs) if bare is None else find_sources(inputs, bare.holds)
     except SourceError as error:
         raise click.ClickException(_message(error)) from error
     name_sources = len(sources) > 1
@@ -272,12 +320,20 @@ def command(
     else:
         writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
     in_tree = form is None and sys.stdout.isatty() and sys.stderr.isatty()
+    noun = "frame" if bare is None else bare.noun
     summary = Summary(
-        quiet=quiet, name_sources=name_sources, in_tree=in_tree, verbose=verbose, hints=not guess
+        quiet=quiet,
+        name_sources=name_sources,
+        in_tree=in_tree,
+        verbose=verbose,
+        hints=not guess,
+        noun=noun,
     )
     streams = _Streams(family, clock_offset, confidence.upper())
     with STOP:
-        if redact:
+        if bare is not None:
+            failed = _run(sources, bare, writer, summary, bare.read)
+        elif redact:
             from inverterproto_cli.redacting import Redacting
 
             redacting = Redacting(
@@ -303,7 +359,7 @@ def _message(error: SourceError) -> str:
 
 
 def _run(
-    sources: list[Source], streams: _Streams, writer: Writer, summary: Summary, take: Take
+    sources: list[Source], streams: Decoders, writer: Writer, summary: Summary, take: Take
 ) -> bool:
     """Decode all sources; return whether one of them could not be read."""
 

@@ -13,6 +13,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO, NamedTuple
@@ -72,10 +73,23 @@ class Listener:
     left_out: Callable[[str], object] = _nobody
 
 
-def find_sources(arguments: tuple[str, ...]) -> list[Source]:
+def _holds_frame(text: str) -> bool:
+    reader = DumpReader(framings())
+    pieces = reader.feed(text)
+    with suppress(ProtocolError):
+        pieces += reader.finish()
+        return any(piece.data for piece in pieces)
+    return False
+
+
+def find_sources(
+    arguments: tuple[str, ...], holds: Callable[[str], bool] = _holds_frame
+) -> list[Source]:
     """Return what the arguments name: files, `-`, or hex (neighbours are one piece of hex).
 
-    Any other text is taken, too, if it holds a frame.
+    Args:
+        arguments: of the command line.
+        holds: whether any other text is taken: by default if it holds a frame.
 
     Raises:
         SourceError: an argument is none of these.
@@ -91,21 +105,13 @@ def find_sources(arguments: tuple[str, ...]) -> list[Source]:
             sources.append(_file_source(argument))
         elif is_hex(argument):
             words.append(argument)
-        elif _holds_frame(argument):
+        elif holds(argument):
             sources.append(_text_source(argument))
         else:
             raise SourceError(f"{argument or repr(argument)}: no such file, and no hex either")
     if words:
         sources.append(_text_source(" ".join(words)))
     return sources
-
-
-def _holds_frame(text: str) -> bool:
-    reader = DumpReader(framings())
-    try:
-        return any(piece.data for piece in chain(reader.feed(text), reader.finish()))
-    except ProtocolError:
-        return False
 
 
 def _standard_input() -> Source:
@@ -127,6 +133,30 @@ def _text_source(text: str) -> Source:
 
     data = text.encode("utf-8", "replace")
     return Source("hex", lambda: io.BytesIO(data), len(data))
+
+
+def read_whole(source: Source, most: int) -> tuple[bytes, str | None]:
+    """Return all bytes of a source, and the same as text if they are text.
+
+    Raises:
+        SourceError: it cannot be read, is empty, or has more than `most` bytes.
+    """
+    data = bytearray()
+    try:
+        with source.open() as file:
+            for chunk in _chunks(file, _nobody):
+                data += chunk
+                if len(data) > most:
+                    raise SourceError(f"{source.name}: more than {most:,} bytes")
+    except OSError as error:
+        raise SourceError(f"{source.name}: {error.strerror or error}") from error
+    if not data:
+        raise SourceError(f"{source.name}: is empty")
+    whole = bytes(data)
+    if encoding := _utf_16(whole):
+        whole = b"".join(_recoded([whole], encoding))
+    text = whole.removeprefix(codecs.BOM_UTF8)
+    return bytes(data), text.decode("utf-8", "surrogateescape") if is_text(text) else None
 
 
 def read(

@@ -23,11 +23,13 @@ class Summary:
         in_tree: bool,
         verbose: bool = False,
         hints: bool = True,
+        noun: str = "frame",
     ) -> None:
         self.hints = hints
         self.quiet = quiet
         self.verbose = verbose
         self.name_sources = name_sources
+        self.noun = noun  # what is counted
         self.in_tree = in_tree  # the reader sees what is unframed there, and need not be told twice
         self.names: Counter[str] = Counter()
         self.problems = 0
@@ -95,7 +97,7 @@ class Summary:
         chunk = decoded.origin
         where = chunk.place(name_source=self.name_sources) if isinstance(chunk, Chunk) else ""
         size = count_of(len(item.raw), "byte")
-        self._say(f"no frame in {size} at {item.offset}{where}: {item_reason(decoded)}")
+        self._say(f"no {self.noun} in {size} at {item.offset}{where}: {item_reason(decoded)}")
 
     @property
     def frames(self) -> int:
@@ -109,7 +111,9 @@ class Summary:
         if self.complaints > MOST_COMPLAINTS:
             click.echo(f"… and {self.complaints - MOST_COMPLAINTS:,} more complaints", err=True)
         kinds = ", ".join(f"{count} {name}" for name, count in self.names.most_common())
-        parts = [f"{count_of(self.frames, 'frame')}: {kinds}" if kinds else "no frame found"]
+        parts = [
+            f"{count_of(self.frames, self.noun)}: {kinds}" if kinds else f"no {self.noun} found"
+        ]
         if self.runs:
             runs = "" if self.runs == 1 else f" in {self.runs:,} runs"
             parts.append(f"{count_of(self.run_bytes, 'byte')} unframed{runs}")

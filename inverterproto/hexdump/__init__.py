@@ -28,7 +28,7 @@ expressions that read lines never go back (possessive quantifiers), so reading i
 """
 
 from inverterproto.hexdump.plain import HexReader, is_hex
-from inverterproto.hexdump.reader import DumpReader, readings
+from inverterproto.hexdump.reader import DumpReader, Whole, readings
 from inverterproto.hexdump.search import Piece
 
-__all__ = ["DumpReader", "HexReader", "Piece", "is_hex", "readings"]
+__all__ = ["DumpReader", "HexReader", "Piece", "Whole", "is_hex", "readings"]

@@ -95,30 +95,26 @@ class Choice:
         is_busy = False
         begins: dict[str, bool] = {}
         for search in self.searches:
-            if is_busy and search.is_idle:
-                continue
-            if search.is_idle and self._deferred:
-                self._read_deferred(number)
-            if finds := self._let_read(search, line, number, begins):
+            if search.is_idle:
+                if is_busy:
+                    continue
+                if self._deferred:
+                    self._read_deferred(number)
+                if search.is_idle and not self._may_begin(search.spelling, line, begins):
+                    search.read_to = number
+                    continue
+            if finds := search.read(line, number):
+                self._add(finds)
                 is_busy = is_busy or any(find.is_frame for find in finds)
             is_busy = is_busy or search.is_inside
         return is_busy
 
-    def _let_read(
-        self, search: Search, line: str, number: int, begins: dict[str, bool]
-    ) -> Sequence[Find]:
-        """Let a form read a line, unless it is idle and nothing begins in the line."""
-        if search.is_idle:
-            spelling = search.spelling
-            if spelling not in begins:
-                begins[spelling] = _holds(line, self._beginnings[spelling])
-            if not begins[spelling]:
-                search.read_to = number
-                return ()
-        finds = search.read(line, number)
-        for find in finds:
-            insort(self._waiting, find)
-        return finds
+    def _may_begin(self, spelling: str, line: str, begins: dict[str, bool]) -> bool:
+        """Return whether a line may hold a byte that begins a frame, as a form spells it."""
+        known = begins.get(spelling)
+        if known is None:
+            known = begins[spelling] = _holds(line, self._beginnings[spelling])
+        return known
 
     def _read_deferred(self, before: int) -> None:
         """Let forms read the lines, up to one, that they have not read."""
@@ -128,8 +124,10 @@ class Choice:
             if number > self.taken:
                 begins: dict[str, bool] = {}
                 for search in self.searches:
-                    if search.read_to < number:
-                        self._let_read(search, line, number, begins)
+                    if search.read_to < number and (
+                        not search.is_idle or self._may_begin(search.spelling, line, begins)
+                    ):
+                        self._add(search.read(line, number))
 
     def _add(self, finds: Iterable[Find]) -> None:
         for find in finds:

@@ -54,8 +54,11 @@ class Decimals:
     def read(self, line: str, *, inside: bool = True) -> Fragment:
         """Return the bytes of all numbers of a line that fit one."""
         del inside
-        numbers = map(int, self._NUMBER.findall(line))
-        return Fragment(bytes(number & 0xFF for number in numbers if -128 <= number <= 255))
+        numbers = list(map(int, self._NUMBER.findall(line)))
+        try:
+            return Fragment(bytes(numbers))
+        except ValueError:  # most lines have none that does not fit
+            return Fragment(bytes(number & 0xFF for number in numbers if -128 <= number <= 255))
 
 
 class Bits:

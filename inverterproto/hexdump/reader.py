@@ -5,6 +5,7 @@ See the package for the theory of operation.
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from inverterproto.errors import ProtocolError
 from inverterproto.hexdump.choice import PLAIN, Choice, Note
@@ -197,16 +198,33 @@ def _cut(line: str) -> Iterator[str]:
     yield line
 
 
-def readings(text: str) -> list[bytes]:
+class Whole(NamedTuple):
+    """What all of a text would be in some form.
+
+    Attributes:
+        form: what the form is called.
+        piece: the bytes.
+    """
+
+    form: str
+    piece: Piece
+
+
+def readings(text: str) -> list[Whole]:
     """Return what a text would be in each form that gives anything, the strongest first.
 
     For bytes that are no frames, so that what decodes cannot tell: the caller has to.
     """
-    lines = text.translate(_ODD_LETTERS).split("\n")
-    found: list[bytes] = []
-    for form in FORMS:
-        reader = form()
-        data = b"".join(reader.read(line).data for line in lines)
-        if data and data not in found:
-            found.append(data)
+    lines = [_COLOUR.sub("", line) for line in text.translate(_ODD_LETTERS).split("\n")]
+    found: list[Whole] = []
+    for kind in FORMS:
+        form = kind()
+        data, masked = bytearray(), list[int]()
+        for line in lines:
+            fragment = form.read(line.removesuffix("\r"))
+            masked += [len(data) + at for at in fragment.masked]
+            data += fragment.data
+        whole = Whole(form.name, Piece(bytes(data), tuple(masked)))
+        if data and all(whole.piece != other.piece for other in found):
+            found.append(whole)
     return found

@@ -5,7 +5,9 @@ import re
 from inverterproto.hexdump.fragment import HEX, NOTHING, PAIRS, Fragment, from_digits
 from inverterproto.hexdump.plain import is_hex, strip_prefixes
 
-_DOTS = re.compile(r"(?<=[0-9a-fA-F.]{2})([ :\-]?)(?:\.\.)++(?=\1[0-9a-fA-F.]{2})")
+_DOTS = re.compile(
+    r"(?<=[0-9a-fA-F])([ :\-]?)\.\.(?:\1?+\.\.)*+(?=\1[0-9a-fA-F]{2})"  # after a digit: linear
+)
 
 
 def _masked_dots(line: str) -> str:
