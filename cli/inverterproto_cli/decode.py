@@ -303,7 +303,7 @@ def command(
             "--clock-offset": clock_offset if modbus else None,
             "--guess": guess,
             "--diff": diff,
-            "--find": find,
+            "--find": find or None,
         }
         bare = bare_of(kind, confidence.upper(), clock_offset, senseless)
     try:
