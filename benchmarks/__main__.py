@@ -17,6 +17,7 @@ GROUPS = {
     "checksums": "checksums",
     "start-up": "startup",
     "bulk": "bulk",
+    "logs": "logs",
 }
 """Every group of rows and its module, which has a TITLE and a `run`."""
 

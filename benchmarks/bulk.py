@@ -34,8 +34,8 @@ def run(effort: Effort) -> Iterator[Line]:
     count = effort.bulk_bytes // len(raw)
     with tempfile.TemporaryDirectory() as folder:
         few, many = (_write(Path(folder), raw, number) for number in (count // 10, count))
-        _, less = _decode([*command, "decode", "--json", str(few)], environment)
-        seconds, more = _decode([*command, "decode", "--json", str(many)], environment)
+        _, less = decode_file([*command, "decode", "--json", str(few)], environment)
+        seconds, more = decode_file([*command, "decode", "--json", str(many)], environment)
     size = count * len(raw)
     yield Line(f"ours: {size / 1e6:.0f} MB, {count:,} frames", seconds, "s")
     yield Line("ours: of the file in a second", size / 1e6 / seconds, "MB")
@@ -53,7 +53,7 @@ def _write(folder: Path, raw: bytes, count: int) -> Path:
     return path
 
 
-def _decode(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
+def decode_file(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
     """Return the seconds and the peak memory in bytes that a command takes."""
     launcher = [sys.executable, "-c", _LAUNCHER, *command]
     done = subprocess.run(launcher, env=environment, check=True, capture_output=True, text=True)
