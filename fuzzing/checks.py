@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from fuzzing.inputs import Case, Family
+from fuzzing.texts import check_texts
 from inverterproto import decode
 from inverterproto.alphaess import messages as alphaess
 from inverterproto.deye import messages as deye
@@ -44,6 +45,8 @@ def check(case: Case, families: Sequence[Family]) -> int:
     for family in families:
         _check_parse(case.stream, family)
     _check_decode(case.stream)
+    wrong = check_texts(case.stream, items, framings)
+    demand(wrong is None, wrong or "")
     return len(frames)
 
 

@@ -171,7 +171,7 @@ class Choice:
             return frame
         for search in self.searches[: frame.rank]:
             line = search.pending
-            if line is not None and self.taken < line < frame.first:
+            if line is not None and self.taken < line <= frame.first:
                 return None  # what comes later must not overtake it
         return frame
 

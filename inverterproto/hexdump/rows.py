@@ -177,7 +177,9 @@ def read_row(line: str, at: int, convert: Convert = _in_order) -> tuple[Fragment
 def _spells(text: str, row: Fragment) -> bool:
     """Return whether a text is what a dump shows of some bytes beside them."""
     data = row.data
-    if not text or len(text) > len(data) or data[len(text) :].strip(b" "):
+    # Blanks at its beginning were taken for the gap before it.
+    text = " " * (len(data) - len(data.lstrip(b" "))) + text
+    if not text.strip() or len(text) > len(data) or data[len(text) :].strip(b" "):
         return False
     for at, (letter, byte) in enumerate(zip(text, data, strict=False)):
         if at in row.masked:
