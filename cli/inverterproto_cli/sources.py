@@ -73,7 +73,7 @@ def _holds_bytes(text: str) -> bool:
     decodes = False
     with suppress(ProtocolError):
         for piece in reader.finish():
-            pieces.append(piece)  # noqa: PERF402 - those before an error count
+            pieces.append(piece)
         decodes = True
     return any(piece.data for piece in pieces) and (decodes or " " in text)
 
