@@ -937,6 +937,8 @@ class TestTexts:
     ) -> None:
         run = decode("RECD: a5 4a 01 10 42 15 16 4e 1c ab a1 01 ...")
         assert run.out.startswith("no frame  at 0, 12 bytes: incomplete frame at offset 0: ")
-        assert "hex: nothing in it decodes; shown as hex among text, as it is no plain hex" in run.err
+        assert (
+            "hex: nothing in it decodes; shown as hex among text, as it is no plain hex" in run.err
+        )
         assert run.code == 1
         assert "no such file" in decode("2024-04-08-1714.log").err
