@@ -18,6 +18,7 @@ GROUPS = {
     "start-up": "startup",
     "bulk": "bulk",
     "redaction": "redact",
+    "logs": "logs",
 }
 """Every group of rows and its module, which has a TITLE and a `run`."""
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from fuzzing.inputs import Case, Family
+from fuzzing.texts import check_texts
 from inverterproto import decode, encode
 from inverterproto.alphaess import messages as alphaess
 from inverterproto.decoding import Decoded
@@ -47,6 +48,8 @@ def check(case: Case, families: Sequence[Family]) -> int:
         _check_parse(case.stream, family)
     found = _check_decode(case.stream)
     _check_redacted(case.stream, found, keep_unknown=len(case.stream) % 2 == 0)
+    wrong = check_texts(case.stream, items, framings)
+    demand(wrong is None, wrong or "")
     return len(frames)
 
 

@@ -931,3 +931,14 @@ class TestTexts:
         data = HEARTBEAT + b"\r\n" + KEEP_ALIVE
         written = decode("--json", "-", stdin=data).out
         assert decode("--json", "-", stdin=written).out == written
+
+    def test_text_on_the_command_line_in_which_nothing_decodes_is_shown_unless_it_may_be_a_name(
+        self,
+    ) -> None:
+        run = decode("RECD: a5 4a 01 10 42 15 16 4e 1c ab a1 01 ...")
+        assert run.out.startswith("no frame  at 0, 12 bytes: incomplete frame at offset 0: ")
+        assert (
+            "hex: nothing in it decodes; shown as hex among text, as it is no plain hex" in run.err
+        )
+        assert run.code == 1
+        assert "no such file" in decode("2024-04-08-1714.log").err

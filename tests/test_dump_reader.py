@@ -458,6 +458,7 @@ class TestTextBeside:
             ("0000: 6162 6363  abcc", b"abcc"),
             ("0000: 6162 0a63  ab.c", b"ab\nc"),
             ("0000: 6162 20    ab", b"ab "),
+            ("0000: 2030 3020   00", b" 00 "),
             ("0000: 6162 **63  ab?c", b"ab\0c"),
             ("0000: 6162 6363  dddd", b"abcc\xdd\xdd"),
             ("0000: 6162 0a63  abcc", b"ab\nc\xab\xcc"),

@@ -73,23 +73,26 @@ class Listener:
     left_out: Callable[[str], object] = _nobody
 
 
-def _holds_frame(text: str) -> bool:
+def _holds_bytes(text: str) -> bool:
+    """Return whether a text holds a frame, or is no file's name and holds what may be of one."""
     reader = DumpReader(framings())
     pieces = reader.feed(text)
+    decodes = False
     with suppress(ProtocolError):
-        pieces += reader.finish()
-        return any(piece.data for piece in pieces)
-    return False
+        for piece in reader.finish():
+            pieces.append(piece)
+        decodes = True
+    return any(piece.data for piece in pieces) and (decodes or " " in text)
 
 
 def find_sources(
-    arguments: tuple[str, ...], holds: Callable[[str], bool] = _holds_frame
+    arguments: tuple[str, ...], holds: Callable[[str], bool] = _holds_bytes
 ) -> list[Source]:
     """Return what the arguments name: files, `-`, or hex (neighbours are one piece of hex).
 
     Args:
         arguments: of the command line.
-        holds: whether any other text is taken: by default if it holds a frame.
+        holds: whether any other text is taken: by default if it holds bytes.
 
     Raises:
         SourceError: an argument is none of these.

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from inverterproto.hexdump.forms import FORMS
-from inverterproto.hexdump.fragment import beginnings
+from inverterproto.hexdump.fragment import may_begin
 from inverterproto.hexdump.search import Find, Piece, Search
 from inverterproto.hexdump.words import Plain
 from inverterproto.stream import Framing
@@ -55,7 +55,7 @@ class Choice:
         self.decodes = False
         self._note = note
         starts = bytes(framing.start for framing in framings)
-        self._beginnings = {s.spelling: beginnings(s.spelling, starts) for s in self.searches}
+        self._may_begin = {s.spelling: may_begin(s.spelling, starts) for s in self.searches}
         self._waiting: list[Find] = []
         self._deferred: deque[tuple[int, str]] = deque()
         self._deferred_size = 0
@@ -93,14 +93,17 @@ class Choice:
             Whether some form may not have read it.
         """
         is_busy = False
-        begins: dict[str, bool] = {}
+        begins: dict[str, object] = {}
         for search in self.searches:
             if search.is_idle:
                 if is_busy:
                     continue
                 if self._deferred:
                     self._read_deferred(number)
-                if search.is_idle and not self._may_begin(search.spelling, line, begins):
+                spelling = search.spelling
+                if spelling not in begins:
+                    begins[spelling] = self._may_begin[spelling](line)
+                if search.is_idle and not begins[spelling]:
                     search.read_to = number
                     continue
             if finds := search.read(line, number):
@@ -109,23 +112,15 @@ class Choice:
             is_busy = is_busy or search.is_inside
         return is_busy
 
-    def _may_begin(self, spelling: str, line: str, begins: dict[str, bool]) -> bool:
-        """Return whether a line may hold a byte that begins a frame, as a form spells it."""
-        known = begins.get(spelling)
-        if known is None:
-            known = begins[spelling] = _holds(line, self._beginnings[spelling])
-        return known
-
     def _read_deferred(self, before: int) -> None:
         """Let forms read the lines, up to one, that they have not read."""
         while self._deferred and self._deferred[0][0] < before:
             number, line = self._deferred.popleft()
             self._deferred_size -= len(line)
             if number > self.taken:
-                begins: dict[str, bool] = {}
                 for search in self.searches:
                     if search.read_to < number and (
-                        not search.is_idle or self._may_begin(search.spelling, line, begins)
+                        not search.is_idle or self._may_begin[search.spelling](line)
                     ):
                         self._add(search.read(line, number))
 
@@ -176,7 +171,7 @@ class Choice:
             return frame
         for search in self.searches[: frame.rank]:
             line = search.pending
-            if line is not None and self.taken < line < frame.first:
+            if line is not None and self.taken < line <= frame.first:
                 return None  # what comes later must not overtake it
         return frame
 
@@ -222,10 +217,3 @@ class Choice:
         first, last = self.taken + 1, until - 1
         lines = f"line {first:,}" if first == last else f"lines {first:,} to {last:,}"
         self._note(f"left out {lines}: nothing in it decodes")
-
-
-def _holds(line: str, texts: tuple[str, ...]) -> bool:
-    for text in texts:  # noqa: SIM110 - a generator costs more than the search
-        if text in line:
-            return True
-    return False

@@ -1,10 +1,12 @@
 """What a line is in some form: bytes, of which some digits may be masked; what a form is."""
 
+import re
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 PAIRS = r"(?:[0-9a-fA-F*?xX]{2})++"
 """An even number of hex digits, of which some may be masked; for regular expressions."""
-HEX, ESCAPES, BITS, OTHER = "hex", "escapes", "bits", "other"
+HEX, ESCAPES, BITS, ROWS, OTHER = "hex", "escapes", "bits", "rows", "other"
 """How forms write bytes."""
 MASKS = str.maketrans("?xX", "***")
 
@@ -34,7 +36,7 @@ class Form(Protocol):
 
     @property
     def spelling(self) -> str:
-        """How it writes bytes: `HEX`, `ESCAPES`, `BITS` or `OTHER`."""
+        """How it writes bytes: `HEX`, `ESCAPES`, `BITS`, `ROWS` or `OTHER`."""
         ...
 
     @property
@@ -66,16 +68,28 @@ def from_digits(digits: str) -> Fragment:
     return Fragment(data, masked)
 
 
-def beginnings(spelling: str, starts: bytes) -> tuple[str, ...]:
-    """Return the texts of which one stands in every line that holds one of some bytes."""
+def may_begin(spelling: str, starts: bytes) -> Callable[[str], object]:
+    """Return what tells whether a line may hold one of some bytes."""
     if spelling == HEX:
         pairs = [text for start in starts for text in (f"{start:02x}", f"{start:02X}")]
         # `0x1`, `[a5, 1, 0]`
         short = [text for start in starts if start < 0x10 for text in _short(f"{start:x}")]
-        return tuple(dict.fromkeys(pairs + short))
+        return _holder(tuple(dict.fromkeys(pairs + short)))
     if spelling == BITS:
-        return tuple(f"{start:08b}" for start in starts)
-    return ("\\",) if spelling == ESCAPES else ("",)
+        return _holder(tuple(f"{start:08b}" for start in starts))
+    if spelling == ROWS:
+        return re.compile(r"[0-9a-fA-F]{7,8} |\*\Z").match
+    return _holder(("\\",) if spelling == ESCAPES else ("",))
+
+
+def _holder(texts: tuple[str, ...]) -> Callable[[str], bool]:
+    def holds(line: str) -> bool:
+        for text in texts:  # noqa: SIM110 - a generator costs more than the search
+            if text in line:
+                return True
+        return False
+
+    return holds
 
 
 def _short(digit: str) -> tuple[str, ...]:

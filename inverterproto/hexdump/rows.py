@@ -6,7 +6,7 @@ The tools: `xxd`, `od`, `hexdump`, Wireshark, `tcpdump`, `Format-Hex`, and whate
 import re
 from collections.abc import Callable, Sequence
 
-from inverterproto.hexdump.fragment import HEX, NOTHING, OTHER, PAIRS, Fragment, from_digits
+from inverterproto.hexdump.fragment import HEX, NOTHING, PAIRS, ROWS, Fragment, from_digits
 from inverterproto.hexdump.plain import LONGEST_ROW
 
 MOST_REPEATED = 1 << 16
@@ -123,13 +123,9 @@ class OctalRows(Rows):
     """An octal dump: `od`, `od -b`, `od -c`, `hexdump -b`, `hexdump -c`."""
 
     name = "octal dump"
-    spelling = OTHER
+    spelling = ROWS
     _ROW = re.compile(r"([0-9a-fA-F]{7,8}+)((?: [0-3][0-7]{2}|  \\[0abtnvfr]|   [!-~ ])++) *+")
     _WORDS = re.compile(r"([0-7]{7,8}+)((?: [01][0-7]{5})++) *+")
-
-    def read(self, line: str, *, inside: bool = True) -> Fragment:
-        """Return the bytes of a row, those squeezed out before it included."""
-        return super().read(line, inside=inside) if line[:1].isdigit() or line == "*" else NOTHING
 
     def _find(self, line: str) -> tuple[str, Fragment] | None:
         if found := self._ROW.fullmatch(line):
@@ -181,7 +177,9 @@ def read_row(line: str, at: int, convert: Convert = _in_order) -> tuple[Fragment
 def _spells(text: str, row: Fragment) -> bool:
     """Return whether a text is what a dump shows of some bytes beside them."""
     data = row.data
-    if not text or len(text) > len(data) or data[len(text) :].strip(b" "):
+    # Blanks at its beginning were taken for the gap before it.
+    text = " " * (len(data) - len(data.lstrip(b" "))) + text
+    if not text.strip() or len(text) > len(data) or data[len(text) :].strip(b" "):
         return False
     for at, (letter, byte) in enumerate(zip(text, data, strict=False)):
         if at in row.masked:
