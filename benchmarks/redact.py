@@ -41,12 +41,13 @@ def run(effort: Effort) -> Iterator[Line]:
     command, environment = inverterproto()
     with tempfile.TemporaryDirectory() as folder:
         count = effort.bulk_bytes // 10 // len(raw)  # it is read twice, and row by row
-        few, all_ = (write_frames(Path(folder), raw, number) for number in (count // 10, count))
+        counts = (max(1, count // 10), max(1, count))
+        few, all_ = (write_frames(Path(folder), raw, number) for number in counts)
         out = ["--force", "-o", str(Path(folder) / "out")]
         _, less = run_command([*command, "sanitize", str(few), *out], environment)
         taken, more = run_command([*command, "sanitize", str(all_), *out], environment)
-    size = count * len(raw)
-    yield Line(f"the command: {size / 1e6:.0f} MB, {count:,} frames", taken, "s")
+    size = counts[1] * len(raw)
+    yield Line(f"the command: {size / 1e6:.0f} MB, {counts[1]:,} frames", taken, "s")
     yield Line("the command: of the file in a second", size / 1e6 / taken, "MB")
     peaks = f"a tenth of it: {less / 2**20:.1f}"
     yield Line("the command: peak memory", more / 2**20, "MiB", note=peaks)

@@ -231,7 +231,8 @@ class Redactor:
         """Return what is shown in place of a number of JSON: another number."""
         if _is_none(kind, text):
             return text
-        if kind in BLANKED or kind is Private.MAC or not text.isdigit():
+        fits = text.isdigit() and has_stand_in(text)
+        if kind in BLANKED or kind is Private.MAC or not fits:
             return ones(text)
         return self._stand_ins.of(kind, text)
 

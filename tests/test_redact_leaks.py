@@ -202,6 +202,11 @@ def test_numbers_under_private_keys_stay_numbers_and_what_is_to_be_blanked_is() 
     assert message.fields["SOC"] == 5
 
 
+def test_a_serial_that_is_an_endless_number_is_blanked() -> None:
+    out = redacted(alpha(1, 16, b'{"SN":' + b"9" * 5001 + b"}"))
+    assert b'{"SN":' + b"1" * 5001 + b"}" in out
+
+
 def test_keys_that_nobody_declared_are_known_by_their_names() -> None:
     for key, kind in {
         "UserPassword": Private.PASSWORD,

@@ -29,10 +29,10 @@ def private_rows(raw: bytes) -> Iterator[Row]:
 
 
 def _rows(part: bytes, start: int) -> Iterator[Row]:
-    # A field that is cut in half is one all the same.
-    frame = salvage(part + _PADDING) if len(part) > _SHORTEST else None
-    if frame is None:
+    if len(part) <= _SHORTEST:
         return
+    # A field that is cut in half is one all the same.
+    frame = salvage(part + _PADDING)
     for row in Message(frame).rows(frame.build()):
         if row.field.private and row.offset < len(part):
             yield row._replace(offset=start + row.offset, raw=row.raw[: len(part) - row.offset])
