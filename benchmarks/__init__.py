@@ -27,6 +27,6 @@ A goal of `≥ 25×` says how many times as long as ours the peer takes; one of 
 times as long as the peer's ours may take.
 
 A file a group: `micro_inverter`, `alphaess`, `framing`, `startup`, `bulk`, `logs`, `redact`,
-`checksums`; the peers stand in `peers`, `plan` (the fastest Python we could write by hand) and `parse.js`; `measure`
-takes the times, `table` shows them.
+`checksums`; the peers stand in `peers`, `plan` (the fastest Python we could write by hand) and
+`parse.js`; `measure` takes the times, `table` shows them.
 """
