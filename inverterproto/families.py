@@ -239,6 +239,13 @@ class Family:
         return tuple(dict.fromkeys(entry.name for entry in self._module("messages").TYPES.values()))
 
     @property
+    def keys(self) -> frozenset[bytes]:
+        """Every known key that a payload may hold as text; none of a binary family's."""
+        if not self.textual:
+            return frozenset()
+        return frozenset(name.encode() for name in self._module("fields").BY_NAME)
+
+    @property
     def private_fields(self) -> "dict[str, Private]":
         """Every private field of its messages by name, with the kind of secret it holds."""
         private: dict[str, Private] = self._module("messages").private_fields()

@@ -77,6 +77,7 @@ _CREDENTIAL = re.compile(
     rb'(?:"([^"\r\n\0]++)|([^"\r\n\0][^\r\n\0]*+))'
 )
 _match_verb = re.compile(rb"AT\+[A-Z]{1,16}|\+(?:ok|ERR)").match
+_WORD = re.compile(rb'(?<=")([A-Za-z][A-Za-z0-9_.]*+)(?=")')
 _KEPT = frozenset(b'{}[]":,')
 _NESTED_ID = re.compile(rb"(.{4,})([-_/][0-9]{1,2})", re.DOTALL)
 _IP = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])")
@@ -267,7 +268,7 @@ class Redactor:
                 self.unjudged["bytes of unknown meaning"] += end - start
                 self._blank_credentials(page, start, end)
             else:
-                self._blank_runs(page, start, end, edges=not view.framed)
+                self._blank_runs(page, start, end, edges=not view.framed, keys=view.keys)
                 self.unjudged["bytes of unknown meaning that are no text"] += page.left(start, end)
         for row in view.unknown_values():
             if self.keep_unknown:
@@ -293,7 +294,14 @@ class Redactor:
                 self.replaced[Private.PASSWORD] += 1
 
     def _blank_runs(
-        self, page: "_Page", start: int, end: int, *, least: int = 4, edges: bool = False
+        self,
+        page: "_Page",
+        start: int,
+        end: int,
+        *,
+        least: int = 4,
+        edges: bool = False,
+        keys: frozenset[bytes] = frozenset(),
     ) -> None:
         text = page.old[start:end]
         for run in _RUN.finditer(text):
@@ -308,6 +316,9 @@ class Redactor:
                     blanked[at - first] = text[at]
             if verb := _match_verb(text, first, last):
                 blanked[: len(verb[0])] = verb[0]  # which command it is, tells nothing
+            for word in _WORD.finditer(text, first, last):
+                if word[1] in keys:  # by it a message may be told
+                    blanked[word.start(1) - first : word.end(1) - first] = word[1]
             if page.write_where_free(start + first, bytes(blanked)):
                 self.replaced[UNKNOWN] += 1
 

@@ -50,6 +50,7 @@ class View:
         textual: whether the payload is text.
         rows: fields in their places; in what is no frame the private ones alone.
         secrets: what is private in these.
+        keys: words that its text may hold and that are nobody's secret.
     """
 
     def __init__(self, item: Item) -> None:
@@ -58,10 +59,12 @@ class View:
         frame = item.frame if isinstance(item, Framed) else item.tentative
         self.framed = frame is not None
         self.textual = self._tabular = False
+        self.keys: frozenset[bytes] = frozenset()
         self.rows: list[Row]
         if frame is not None and item.framing is not None:
             family = FAMILIES[item.framing.family]
             self.textual = family.textual
+            self.keys = family.keys
             self._tabular = self.textual and not frame.payload.lstrip().startswith(b"{")
             self.rows = list(family.message(frame).rows(item.raw))
         else:

@@ -202,6 +202,14 @@ def test_numbers_under_private_keys_stay_numbers_and_what_is_to_be_blanked_is() 
     assert message.fields["SOC"] == 5
 
 
+def test_known_keys_stay_in_text_that_cannot_be_read_as_messages_are_told_by_them() -> None:
+    data = alpha(2, 9, b'\0{"Command":"Bob 5551234","Bob":"Command"')
+    out = redacted(data)
+    assert b'{"Command":"***********","***":"Command"' in out
+    names = [found.message and found.message.name for found in (*decode(data), *decode(out))]
+    assert names == ["command", "command"]
+
+
 def test_a_serial_that_is_an_endless_number_is_blanked() -> None:
     out = redacted(alpha(1, 16, b'{"SN":' + b"9" * 5001 + b"}"))
     assert b'{"SN":' + b"1" * 5001 + b"}" in out
