@@ -450,7 +450,10 @@ class TestTree:
         unknown = Message(frame("micro-5408-realtime")).replace({"sensor_type": 0x9999}).build()
         run = decode("-", stdin=unknown)
         assert "  problem: sensor type 0x9999 is not known\n" in run.out
-        assert run.err == "1 frame: 1 data; 1 problem\n"
+        assert run.err == (
+            "1 frame: 1 data; 1 problem\n"
+            "sensor type 0x9999 is not known: --guess tries the known layouts\n"
+        )
 
     def test_a_damaged_frame_is_tentative_and_loudly_marked(self) -> None:
         run = decode("-", stdin=damaged(REALTIME, 70))

@@ -326,7 +326,7 @@ def command(
         name_sources=name_sources,
         in_tree=in_tree,
         verbose=verbose,
-        hints=not guess,
+        hints=not guess and bare is None,
         noun=noun,
     )
     streams = _Streams(family, clock_offset, confidence.upper())

@@ -132,8 +132,10 @@ def header_fields(raw: bytes) -> dict[str, object]:
     }
 
 
-def salvage(raw: bytes) -> Frame:
-    """Return the frame of which `raw`, at least a header, is the beginning; its length may lie."""
+def salvage(raw: bytes) -> Frame | None:
+    """Return the frame of which `raw` is the beginning, whatever length it claims."""
+    if len(raw) < PAYLOAD_AT or raw[0] != START:
+        return None
     _, _, control_code, first, second, serial = _unpack_header(raw)
     return Frame(control_code, (first, second), serial, raw[PAYLOAD_AT:])
 

@@ -29,10 +29,10 @@ def private_rows(raw: bytes) -> Iterator[Row]:
 
 
 def _rows(part: bytes, start: int) -> Iterator[Row]:
-    if len(part) <= _SHORTEST:
-        return
     # A field that is cut in half is one all the same.
-    frame = salvage(part + _PADDING)
+    frame = salvage(part + _PADDING) if len(part) > _SHORTEST else None
+    if frame is None:
+        return
     for row in Message(frame).rows(frame.build()):
         if row.field.private and row.offset < len(part):
             yield row._replace(offset=start + row.offset, raw=row.raw[: len(part) - row.offset])
