@@ -1,6 +1,6 @@
 """What the library costs, beside what else one could have used: `python -m benchmarks`.
 
-    python -m benchmarks                    everything, some two minutes
+    python -m benchmarks                    everything, some four minutes
     python -m benchmarks --quick            everything, shorter, less exact
     python -m benchmarks framing checksums  these groups only
     python -m benchmarks --json             one JSON object a line
@@ -26,7 +26,7 @@ calls of one another's helpers, the garbage collector and exceptions are as they
 A goal of `≥ 25×` says how many times as long as ours the peer takes; one of `≤ 1.3×` how many
 times as long as the peer's ours may take.
 
-A file a group: `micro_inverter`, `alphaess`, `framing`, `startup`, `bulk`, `checksums`; the peers
-stand in `peers`, `plan` (the fastest Python we could write by hand) and `parse.js`; `measure` takes
-the times, `table` shows them.
+A file a group: `micro_inverter`, `alphaess`, `framing`, `startup`, `bulk`, `logs`, `redact`,
+`checksums`; the peers stand in `peers`, `plan` (the fastest Python we could write by hand) and
+`parse.js`; `measure` takes the times, `table` shows them.
 """

@@ -17,6 +17,8 @@ GROUPS = {
     "checksums": "checksums",
     "start-up": "startup",
     "bulk": "bulk",
+    "redaction": "redact",
+    "logs": "logs",
 }
 """Every group of rows and its module, which has a TITLE and a `run`."""
 

@@ -33,9 +33,9 @@ def run(effort: Effort) -> Iterator[Line]:
     command, environment = inverterproto()
     count = effort.bulk_bytes // len(raw)
     with tempfile.TemporaryDirectory() as folder:
-        few, many = (_write(Path(folder), raw, number) for number in (count // 10, count))
-        _, less = _decode([*command, "decode", "--json", str(few)], environment)
-        seconds, more = _decode([*command, "decode", "--json", str(many)], environment)
+        few, many = (write_frames(Path(folder), raw, number) for number in (count // 10, count))
+        _, less = run_command([*command, "decode", "--json", str(few)], environment)
+        seconds, more = run_command([*command, "decode", "--json", str(many)], environment)
     size = count * len(raw)
     yield Line(f"ours: {size / 1e6:.0f} MB, {count:,} frames", seconds, "s")
     yield Line("ours: of the file in a second", size / 1e6 / seconds, "MB")
@@ -43,7 +43,8 @@ def run(effort: Effort) -> Iterator[Line]:
     yield Line("ours: peak memory", more / 2**20, "MiB", note=f"a tenth of it: {less / 2**20:.1f}")
 
 
-def _write(folder: Path, raw: bytes, count: int) -> Path:
+def write_frames(folder: Path, raw: bytes, count: int) -> Path:
+    """Write a file of a frame so many times, and return where it is."""
     path = folder / f"{count}.bin"
     block = raw * 1000
     with path.open("wb") as file:
@@ -53,7 +54,7 @@ def _write(folder: Path, raw: bytes, count: int) -> Path:
     return path
 
 
-def _decode(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
+def run_command(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
     """Return the seconds and the peak memory in bytes that a command takes."""
     launcher = [sys.executable, "-c", _LAUNCHER, *command]
     done = subprocess.run(launcher, env=environment, check=True, capture_output=True, text=True)

@@ -8,7 +8,7 @@ MkDocs calls `on_page_markdown` for each page (see `hooks` in `mkdocs.yml`).
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import EnumMeta
 from functools import cached_property
 from importlib import import_module
@@ -21,7 +21,8 @@ from inverterproto.alphaess.fields import FIELDS
 from inverterproto.alphaess.fields import Field as AlphaField
 from inverterproto.deye import bodies, messages, modbus, payloads
 from inverterproto.deye.layouts import MODULES, head, layout_of
-from inverterproto.layout import Field, Layout, Octets
+from inverterproto.layout import Field, Layout
+from inverterproto.layout_keys import FIELD_KEYS, LAYOUT_KEYS, Key
 from inverterproto.quantity import QUANTITIES, template_of
 
 _MARKER = re.compile(r"^<!-- (table|api): (.+?) -->$", re.MULTILINE)
@@ -86,35 +87,17 @@ def _field_cells(field: Field) -> tuple[str, ...]:
     quantity = ("−" if field.turned else "") + _code(field.quantity) if field.quantity else ""
     known = field.confidence if field.known else "–"
     private = str(field.private or "")
-    value = _value_cell(field)
     return (
         str(field.offset),
         field.type_name,
         _code(field.name),
-        value,
+        field.formula,
         field.symbol,
         quantity,
         known,
         field.source,
         private,
     )
-
-
-def _value_cell(field: Field) -> str:
-    """Return how the value follows from the raw integer."""
-    if isinstance(field.type, Octets):
-        return ""
-    numerator, denominator = field.ratio
-    text = f"raw − {field.bias}" if field.bias else "raw"
-    if field.bias and field.scale != "1":
-        text = f"({text})"
-    text += f" × {numerator}" if numerator != 1 else ""
-    text += f" / {denominator}" if denominator != 1 else ""
-    parts = [text] if text != "raw" else []
-    parts += [f"raw {raw}: none" for raw in field.absent]
-    parts += [f"{raw}: {name}" for raw, name in (field.names or {}).items()]
-    parts += ["hexadecimal"] if field.hexadecimal else []
-    return "; ".join(parts)
 
 
 def layouts_table() -> str:
@@ -192,6 +175,35 @@ def _key_cells(field: AlphaField, names: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
+# Layout files
+
+
+def layout_keys_table() -> str:
+    """Return the table of the keys of a layout file."""
+    return _keys_of_file(LAYOUT_KEYS, {"checked": False})
+
+
+def field_keys_table() -> str:
+    """Return the table of the keys of its fields."""
+    return _keys_of_file(FIELD_KEYS, Field._field_defaults)
+
+
+def _keys_of_file(keys: Mapping[str, Key], defaults: Mapping[str, object]) -> str:
+    rows = (
+        (_code(key.name), key.expected, _default(key, defaults.get(key.name)), key.meaning)
+        for key in keys.values()
+    )
+    return _table(("key", "takes", "left out", "says"), rows)
+
+
+def _default(key: Key, default: object) -> str:
+    if key.required:
+        return "**must be there**"
+    if isinstance(default, bool):
+        return _code(str(default).lower())
+    return _code(default) if isinstance(default, int | str) else ""
+
+
 # The vocabulary
 
 
@@ -226,6 +238,8 @@ TABLES: dict[str, Callable[..., str]] = {
     "functions": functions_table,
     "exceptions": exceptions_table,
     "keys": keys_table,
+    "layout-keys": layout_keys_table,
+    "field-keys": field_keys_table,
     "quantities": quantities_table,
 }
 """What a `table:` marker may ask for, by its first word."""

@@ -8,13 +8,16 @@ from itertools import pairwise
 from typing import Any
 
 from fuzzing.inputs import Case, Family
-from inverterproto import decode
+from fuzzing.texts import check_texts
+from inverterproto import decode, encode
 from inverterproto.alphaess import messages as alphaess
+from inverterproto.decoding import Decoded
 from inverterproto.deye import messages as deye
 from inverterproto.deye.commands import reply as answer
 from inverterproto.errors import ProtocolError
 from inverterproto.layout import Row
 from inverterproto.quantity import lookup
+from inverterproto.redact import Redactor
 from inverterproto.stream import PIECE, Framed, Framing, Item, StreamDecoder
 
 
@@ -43,7 +46,10 @@ def check(case: Case, families: Sequence[Family]) -> int:
         _check_frame(item.raw, next(one for one in families if one.framing is item.framing))
     for family in families:
         _check_parse(case.stream, family)
-    _check_decode(case.stream)
+    found = _check_decode(case.stream)
+    _check_redacted(case.stream, found, keep_unknown=len(case.stream) % 2 == 0)
+    wrong = check_texts(case.stream, items, framings)
+    demand(wrong is None, wrong or "")
     return len(frames)
 
 
@@ -145,11 +151,56 @@ def _longest(payload: bytes, family: Family) -> int:
     return 65536
 
 
-def _check_decode(stream: bytes) -> None:
-    """Decode to JSON; the raw bytes of all lines are the stream."""
+def _check_decode(stream: bytes) -> list[Decoded]:
+    """Decode to JSON; the raw bytes of all lines are the stream, and each line encodes to them."""
     found = decode(stream)
     lines = [json.loads(json.dumps(one.to_json(), allow_nan=False)) for one in found]
     demand(bytes.fromhex("".join(line["raw"] for line in lines)) == stream, "the lines lose bytes")
+    for line in lines:
+        demand(encode(line).hex() == line["raw"], "encoded, it is something else")
+        if line["type"] == "frame":
+            _check_built(line)
+    return found
+
+
+def _check_redacted(stream: bytes, found: Sequence[Decoded], *, keep_unknown: bool) -> None:
+    """Redact: as many bytes, and the same frames with the same values."""
+    redactor = Redactor(b"a key", keep_unknown=keep_unknown)
+    redacted = b"".join(redactor.redact(one.item) for one in found)
+    demand(len(redacted) == len(stream), "redacted, it has another length")
+    hidden = _frames(decode(redacted))
+    before = _frames(found)
+    if {_place(one) for one in hidden} - {_place(one) for one in before}:
+        return  # what stands for junk looks, by chance, like a frame
+    demand([_what(one) for one in before] == [_what(one) for one in hidden], "other messages")
+    for old, new in zip(before, hidden, strict=True):
+        if not old.problems:
+            values = [[reading.values for reading in one.readings] for one in (old, new)]
+            demand(values[0] == values[1], "other values")
+
+
+def _frames(found: Sequence[Decoded]) -> list[Decoded]:
+    return [one for one in found if one.message is not None]
+
+
+def _place(one: Decoded) -> tuple[int, int]:
+    return one.item.offset, len(one.item.raw)
+
+
+def _what(one: Decoded) -> tuple[int, str, str | None]:
+    return one.item.offset, one.message.name, one.message.sender  # type: ignore[union-attr]
+
+
+def _check_built(line: dict[str, Any]) -> None:
+    """Build a frame from header and fields alone; it says the same."""
+    try:
+        (built,) = decode(encode({key: line[key] for key in ("family", "header", "fields")}))
+    except ProtocolError as error:
+        # What broken payloads of AlphaESS say need not be writable from nothing.
+        demand(line["family"] == "alphaess", f"it cannot be built: {error}")
+    else:
+        told = built.to_json()["fields"]
+        demand(told == line["fields"], "built from what it says, it says something else")
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out

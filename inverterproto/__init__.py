@@ -15,7 +15,14 @@ from inverterproto.lazy import exports
 
 if TYPE_CHECKING:
     from inverterproto.decoding import Dates, Decoded, Decoder, decode
-    from inverterproto.errors import ChecksumError, FieldError, IncompleteError, ProtocolError
+    from inverterproto.encoding import encode
+    from inverterproto.errors import (
+        ChecksumError,
+        FieldError,
+        IncompleteError,
+        LayoutError,
+        ProtocolError,
+    )
     from inverterproto.families import FAMILIES, Family, recognise
     from inverterproto.layout import Field, Layout
     from inverterproto.quantity import QUANTITIES, Quantity
@@ -35,6 +42,7 @@ _HOMES = {
     "IncompleteError": "errors",
     "Item": "stream",
     "Layout": "layout",
+    "LayoutError": "errors",
     "ProtocolError": "errors",
     "QUANTITIES": "quantity",
     "Quantity": "quantity",
@@ -45,6 +53,7 @@ _HOMES = {
     "TimeSource": "reading",
     "Unframed": "stream",
     "decode": "decoding",
+    "encode": "encoding",
     "recognise": "families",
 }
 
@@ -62,6 +71,7 @@ __all__ = [
     "IncompleteError",
     "Item",
     "Layout",
+    "LayoutError",
     "ProtocolError",
     "Quantity",
     "Reading",
@@ -71,6 +81,7 @@ __all__ = [
     "TimeSource",
     "Unframed",
     "decode",
+    "encode",
     "recognise",
 ]
 

@@ -5,6 +5,9 @@ what was expected there and what was found, so that a message alone is enough to
 dump. Offsets count from the start of the bytes that were given.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 
 class ProtocolError(ValueError):
     """Bytes that are not what the protocol says, or values that it cannot carry.
@@ -65,4 +68,31 @@ class FieldError(ProtocolError):
 
     def __init__(self, field: str, message: str, *, expected: object, found: object) -> None:
         self.field = field
+        self._why = message
         super().__init__(f"{field}: {message}", expected=expected, found=found)
+
+    def within(self, path: str) -> "FieldError":
+        """Return the error with its field named as a part of `path`: `header.sequence`."""
+        field = f"{path}.{self.field}"
+        return FieldError(field, self._why, expected=self.expected, found=self.found)
+
+
+class LayoutError(ProtocolError):
+    """A text that declares no layout.
+
+    Attributes:
+        problems: a line for each thing that is wrong with it.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@contextmanager
+def within(path: str) -> Iterator[None]:
+    """Let every `FieldError` name its field as a part of `path`."""
+    try:
+        yield
+    except FieldError as error:
+        raise error.within(path) from error

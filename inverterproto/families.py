@@ -13,7 +13,7 @@ from inverterproto.reading import Dated, Reading, Record
 from inverterproto.stream import Framing
 
 if TYPE_CHECKING:
-    from inverterproto.layout import Row
+    from inverterproto.layout import Layout, Row
     from inverterproto.private import Private
     from inverterproto.session import DeviceState, Session, States
 
@@ -85,6 +85,47 @@ class Dating(Protocol):
         ...
 
 
+class Editing(Protocol):
+    """Makes frames of what the JSON of `decode` says, edited or not."""
+
+    @property
+    def PARTS(self) -> tuple[str, ...]:  # noqa: N802 - a constant of a module
+        """What of the header may be changed; all else in it is computed."""
+        ...
+
+    @property
+    def DEFAULTS(self) -> Mapping[str, Any]:  # noqa: N802 - a constant of a module
+        """What of the header need not be said."""
+        ...
+
+    def header_of(self, name: str) -> dict[str, int]:
+        """Return what a message's name says of the header: nothing if it is not known."""
+        ...
+
+    def build(
+        self,
+        header: Mapping[str, Any],
+        fields: Mapping[str, Any],
+        onto: Any,  # noqa: ANN401 - the family's own Message, or None
+    ) -> Any:  # noqa: ANN401 - the family's own Frame
+        """Return the frame that says these, changing a message or beginning with nothing."""
+        ...
+
+    def derived(self, message: Any) -> frozenset[str]:  # noqa: ANN401 - the family's own Message
+        """Return the names of fields that are read out of others."""
+        ...
+
+    def origins(
+        self,
+        message: Any,  # noqa: ANN401 - the family's own Message
+        key: str,
+        record: int,
+        confidence: str,
+    ) -> tuple[str, ...]:
+        """Return what of header and fields makes something that `decode` shows."""
+        ...
+
+
 class Family:
     """One protocol family.
 
@@ -126,10 +167,40 @@ class Family:
         """Return the frame of which `raw` is the beginning, whatever length it claims."""
         return self._module("frame").salvage(raw)
 
+    def private_rows(self, raw: bytes) -> "Iterator[Row]":
+        """Yield the private fields in bytes that hold only pieces of frames, as far as told."""
+        rows: Iterator[Row] = self._module("salvage").private_rows(raw)
+        return rows
+
     def message(self, frame: Any) -> Message:  # noqa: ANN401 - the family's own Frame
         """Return what a frame says."""
         message: Message = self._module("messages").Message.parse(frame)
         return message
+
+    @property
+    def payload_kinds(self) -> tuple[str, ...]:
+        """What a payload without an envelope may be called (see `message_of_payload`)."""
+        kinds: tuple[str, ...] = self._module("bare").kinds()
+        return kinds
+
+    def message_of_payload(
+        self, kind: str, payload: bytes
+    ) -> tuple[Message, Any, tuple[str, ...], int]:
+        """Return what a payload without an envelope says.
+
+        Args:
+            kind: one of `payload_kinds`.
+            payload: the bytes.
+
+        Returns:
+            The message, in a frame of nobody; that frame; what speaks against its being of that
+            kind; and how many bytes it should have.
+
+        Raises:
+            FieldError: there is no such kind.
+        """
+        message, doubts, size = self._module("bare").message_of(kind, payload)
+        return message, message.frame, doubts, size
 
     def dating(self, clock_offset: float | None = None, now: float | None = None) -> Dating:
         """Return a new dating for devices of this family.
@@ -161,10 +232,39 @@ class Family:
         state: DeviceState = home() if saved is None else home.from_state(saved)
         return state
 
+    def detail(self, message: Any) -> str:  # noqa: ANN401 - the family's own Message
+        """Return what else than its name tells how a message's payload is laid out, if anything."""
+        detail: str = self._module("kinds").detail(message)
+        return detail
+
+    def is_guessable(self, message: Any) -> bool:  # noqa: ANN401 - the family's own Message
+        """Return whether a message measures something by a layout that is not known."""
+        guessable: bool = self._module("kinds").is_guessable(message)
+        return guessable
+
+    @property
+    def layouts(self) -> "dict[str, Layout]":
+        """Every layout of what measures something, by what a message names it with."""
+        layouts: dict[str, Layout] = self._module("kinds").layouts()
+        return layouts
+
+    @property
+    def editing(self) -> Editing:
+        """What makes frames of JSON."""
+        editing: Editing = self._module("editing")
+        return editing
+
     @property
     def message_names(self) -> tuple[str, ...]:
         """The names of all messages that are known."""
         return tuple(dict.fromkeys(entry.name for entry in self._module("messages").TYPES.values()))
+
+    @property
+    def keys(self) -> frozenset[bytes]:
+        """Every known key that a payload may hold as text; none of a binary family's."""
+        if not self.textual:
+            return frozenset()
+        return frozenset(name.encode() for name in self._module("fields").BY_NAME)
 
     @property
     def private_fields(self) -> "dict[str, Private]":
@@ -205,6 +305,12 @@ def recognise(head: bytes) -> Family | str | None:
     if head[:1] == b"\x16" and len(head) < 3:
         return None
     return "tls" if is_client_hello(head) else "unknown"
+
+
+def modbus_parts(data: bytes) -> list[Any]:
+    """Return the Modbus RTU messages in some bytes, as `inverterproto.deye.rtu.split` does."""
+    parts: list[Any] = import_module("inverterproto.deye.rtu").split(data)
+    return parts
 
 
 def framings(families: Iterable[Family] = FAMILIES.values()) -> list[Framing]:

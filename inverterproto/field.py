@@ -10,6 +10,9 @@ from inverterproto.octets import Octets, Value
 from inverterproto.private import Private
 from inverterproto.quantity import QUANTITIES, template_of
 
+_OFF_STEP = 0.01
+"""So much of a step a value may be off a raw step."""
+
 
 @cache
 def _ratio(scale: str) -> tuple[int, int]:
@@ -24,7 +27,7 @@ class Field(NamedTuple):
     Attributes:
         offset: of its first byte in the payload.
         name: its name in `fields`.
-        type: a construct integer, or one of `Text`, `Raw`, `Clock`, `Mac`.
+        type: a construct integer, or one of `Text`, `Raw`, `Clock`, `Mac`, `Version`.
         scale: the fraction by which the raw integer is multiplied: `"1/10"`, `"10"`.
         bias: subtracted from the raw integer before that.
         unit: of the value; if None and there is a quantity, that quantity's.
@@ -93,6 +96,23 @@ class Field(NamedTuple):
         return f"{'u' if code.isupper() else 's'}{8 * self.size}{order}"
 
     @property
+    def formula(self) -> str:
+        """How the value follows from the raw integer, in words; nothing where it is just that."""
+        if isinstance(self.type, Octets):
+            return ""
+        numerator, denominator = self.ratio
+        text = f"raw − {self.bias}" if self.bias else "raw"
+        if self.bias and self.scale != "1":
+            text = f"({text})"
+        text += f" × {numerator}" if numerator != 1 else ""
+        text += f" / {denominator}" if denominator != 1 else ""
+        parts = [text] if text != "raw" else []
+        parts += [f"raw {raw}: none" for raw in self.absent]
+        parts += [f"{raw}: {name}" for raw, name in (self.names or {}).items()]
+        parts += ["hexadecimal"] if self.hexadecimal else []
+        return "; ".join(parts)
+
+    @property
     def code(self) -> str:
         """The type's letter (and count) in a `struct` format."""
         return f"{self.size}s" if isinstance(self.type, Octets) else str(self.type.fmtstr)[1]
@@ -101,6 +121,14 @@ class Field(NamedTuple):
     def order(self) -> str:
         """The byte order as `struct` has it, or nothing where it does not matter."""
         return "" if isinstance(self.type, Octets) or self.size == 1 else str(self.type.fmtstr)[0]
+
+    @property
+    def raw_range(self) -> tuple[int, int]:
+        """The least and the greatest raw integer."""
+        bits = 8 * self.size
+        return (
+            (0, 2**bits - 1) if self.code.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        )
 
     def to_value(self, raw: Any) -> Value:  # noqa: ANN401 - what struct or construct gives
         """Turn what the bytes hold (an integer, or bytes) into the field's value."""
@@ -135,31 +163,32 @@ class Field(NamedTuple):
         """Return the raw integer for a number, or for None where the field has an absent value."""
         if value is None and self.absent:
             return self.absent[0]
-        numerator, denominator = self.ratio
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise FieldError(self.name, "not a number", expected="a number", found=repr(value))
+            raise self._unfit("not a number", repr(value))
+        numerator, denominator = self.ratio
         exact = value * denominator / numerator + self.bias if abs(value) < 2**64 else inf
-        # The comparison is written so that NaN and infinity fail it too.
-        if not abs(exact) < 2**64 or abs(exact - round(exact)) > 0.01:
-            step = numerator / denominator
-            raise FieldError(
-                self.name, "not a step of the scale", expected=f"a multiple of {step}", found=value
-            )
+        low, high = self.raw_range
+        # The comparison is written so that NaN fails it, too.
+        if not low - _OFF_STEP <= exact <= high + _OFF_STEP:
+            raise self._unfit("out of range", value)
         raw = round(exact)
-        bits = 8 * self.size
-        low, high = (0, 2**bits) if self.code.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1))
-        if not low <= raw < high:
-            expected = f"{self._plain(low)} to {self._plain(high - 1)}"
-            raise FieldError(self.name, "out of range", expected=expected, found=value)
+        if abs(exact - raw) > _OFF_STEP:
+            raise self._unfit("not a step of the scale", value)
         if raw in self.absent:
             raise FieldError(
                 self.name, "stands for 'no reading'", expected="null for that", found=value
             )
         return raw
 
-    def _plain(self, raw: int) -> float:
+    def _unfit(self, why: str, found: object) -> FieldError:
+        """Return the error for what is no value of this field; it says what could be one."""
         numerator, denominator = self.ratio
-        return (raw - self.bias) * numerator / denominator
+        low, high, step = (
+            raw * numerator if denominator == 1 else raw * numerator / denominator
+            for raw in (*(bound - self.bias for bound in self.raw_range), 1)
+        )
+        expected = f"{low} to {high} in steps of {step}"
+        return FieldError(self.name, why, expected=expected, found=found)
 
 
 def measured(

@@ -1,7 +1,6 @@
 """Values in JSON and CSV: taken to their tokens, blanked, respelled; never longer or shorter."""
 
 import re
-from collections.abc import Callable
 
 from inverterproto.standin import blank
 
@@ -11,6 +10,7 @@ SHORT_TEXT = 3
 """Characters of text that say nothing."""
 
 _UNIT = re.compile(rb'\\u[0-9a-fA-F]{4}|\\["\\/bfnrt]|.', re.DOTALL)
+_find_escape = re.compile(rb'\\(?:u00|["\\/])').search
 _ESCAPES = dict(zip(b'"\\/bfnrt', b'"\\/\b\f\n\r\t', strict=True))
 TOKEN = re.compile(
     rb'"((?:[^"\\]|\\.)*+)"|(-?[0-9][0-9.eE+-]*+)|(true|false|null|NaN|-?Infinity)|[\[\]{}:,\s]'
@@ -18,14 +18,20 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 
+_match_decimal = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?").fullmatch
+_match_bare = re.compile(rb"[\[{]|(?:-?[0-9][0-9.eE+-]*+|NaN|-?Infinity)\Z").match
+
+
+def is_bare(raw: bytes) -> bool:
+    """Return whether a value that we take for text stands in JSON without quotation marks."""
+    return _match_bare(raw) is not None
+
 
 def blank_value(raw: bytes, *, quoted: bool) -> bytes:
-    """Return the value of a key that nobody knows, blanked; small numbers stay."""
-    digits = sum(0x30 <= byte <= 0x39 for byte in raw)
-    if re.fullmatch(rb"-?[0-9]+(?:\.[0-9]+)?", raw):
-        return raw if digits <= SHORT_NUMBER else _ones(raw)
-    if quoted:
-        return raw if len(raw) <= SHORT_TEXT else blank(raw)
+    """Return the value of a key that nobody knows, blanked; short numbers stay."""
+    if quoted:  # no digits for digits: what was no number would become one
+        short = SHORT_NUMBER if _match_decimal(raw) else SHORT_TEXT
+        return raw if len(raw) <= short + raw.count(b".") + raw.count(b"-") else blank(raw)
     return b"".join(map(_blank_token, TOKEN.finditer(raw)))
 
 
@@ -33,17 +39,31 @@ def _blank_token(token: "re.Match[bytes]") -> bytes:
     if token[1] is not None:
         return b'"' + blank(token[1]) + b'"'
     if token[2] is not None:
-        return token[2] if len(token[2]) <= SHORT_NUMBER else _ones(token[2])
+        digits = sum(0x30 <= byte <= 0x39 for byte in token[2])
+        return token[2] if digits <= SHORT_NUMBER else ones(token[2])
     return token[0] if token[4] is None or len(token[4]) <= SHORT_TEXT else blank(token[4])
 
 
-def _ones(number: bytes) -> bytes:
+def ones(number: bytes) -> bytes:
+    """Return a number blanked: in the place of a number only a number can stand."""
     return re.sub(rb"[0-9]", b"1", number)
+
+
+def has_escapes(raw: bytes) -> bool:
+    """Return whether a text spells something that can be printed with escapes."""
+    return _find_escape(raw) is not None
 
 
 def unescaped(raw: bytes) -> bytes:
     """Return what a JSON string says, one byte for each of its characters or escapes."""
     return bytes(map(_character, _UNIT.findall(raw)))
+
+
+def split_escapes(raw: bytes) -> tuple[bytes, list[int]]:
+    """Return the same, and where each character or escape begins, and the end."""
+    units = list(_UNIT.finditer(raw))
+    text = bytes(_character(unit[0]) for unit in units)
+    return text, [*(unit.start() for unit in units), len(raw)]
 
 
 def _character(unit: bytes) -> int:
@@ -52,14 +72,13 @@ def _character(unit: bytes) -> int:
     return _ESCAPES[unit[1]] if len(unit) == 2 else unit[0]
 
 
-def respelled(raw: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """Return a JSON string changed, each character in the spelling that it had.
+def respelled(raw: bytes, new: bytes) -> bytes:
+    """Return a JSON string that says something else, each character in the spelling that it had.
 
-    `change` keeps the number of bytes.
+    `new` has a byte for each character.
     """
     units = _UNIT.findall(raw)
     old = bytes(map(_character, units))
-    new: bytes = change(old)
     spelled = []
     for unit, before, after in zip(units, old, new, strict=True):
         if before == after:

@@ -26,7 +26,7 @@ not understood stay bytes.
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from struct import Struct
 
@@ -34,7 +34,17 @@ import construct
 
 from inverterproto.errors import FieldError
 from inverterproto.field import Field, Row, measured
-from inverterproto.octets import Clock, Mac, Octets, Raw, Text, Value, as_bytes, decode_text
+from inverterproto.octets import (
+    Clock,
+    Mac,
+    Octets,
+    Raw,
+    Text,
+    Value,
+    Version,
+    as_bytes,
+    decode_text,
+)
 from inverterproto.plan import Parse, derive_plan
 from inverterproto.quantity import LEVELS, QUANTITIES, template_of
 
@@ -49,6 +59,7 @@ __all__ = [
     "Text",
     "Value",
     "Values",
+    "Version",
     "decode_text",
     "measured",
 ]
@@ -72,6 +83,7 @@ class Layout:
         checked: whether real captured bytes have confirmed it.
         trackers: name of the field that counts PV inputs, if there is one.
         phases: name of the field that counts phases, if there is one.
+        sensor_type: of the V5 data payloads that it is for, if it is for such.
     """
 
     def __init__(
@@ -84,6 +96,7 @@ class Layout:
         checked: bool = True,
         trackers: str | None = None,
         phases: str | None = None,
+        sensor_type: int | None = None,
     ) -> None:
         self.name = name
         self.title = title
@@ -91,13 +104,54 @@ class Layout:
         self.checked = checked
         self.trackers = trackers
         self.phases = phases
-        self.fields = tuple(_fill_gaps(name, sorted(fields, key=lambda field: field.offset)))
+        self.sensor_type = sensor_type
+        ordered = sorted(fields, key=lambda field: field.offset)
+        for _, fault in faults(ordered):
+            raise ValueError(f"layout {name}: {fault}")
+        self.fields = tuple(_fill_gaps(ordered))
         self._ends = [field.end for field in self.fields]
         self._plans: dict[tuple[int, bool], Parse] = {}
         self._by_length: dict[int, Parse] = {}
 
     def __repr__(self) -> str:
         return f"Layout({self.name!r}, {len(self.fields)} fields, {self.size} bytes)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and self._declared == other._declared
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    @property
+    def _declared(self) -> tuple[object, ...]:
+        """All that the declaration says."""
+        about = self.name, self.title, self.source, self.checked
+        return *about, self.trackers, self.phases, self.sensor_type, self.fields
+
+    @classmethod
+    def from_toml(cls, text: str, head: Sequence[Field] = ()) -> "Layout":
+        """Return the layout that a TOML text declares.
+
+        Args:
+            text: what a layout file holds.
+            head: fields with which such a payload begins, and which the text need not name.
+
+        Raises:
+            LayoutError: the text is no layout; the error tells all that is wrong with it.
+        """
+        from inverterproto.layout_toml import parse
+
+        return parse(text, head)
+
+    def to_toml(self, head: Sequence[Field] = ()) -> str:
+        """Return the TOML text that declares this layout, but for the fields of its head.
+
+        Raises:
+            ValueError: a field is of a type that has no name in TOML.
+        """
+        from inverterproto.layout_toml import write
+
+        return write(self, head)
 
     @property
     def size(self) -> int:
@@ -193,10 +247,11 @@ class Layout:
         whole = ends[bisect_right(self._ends, len(payload))]
         after = self.fields[ends.index(start) :]
         if start < whole or (after and len(raw) >= after[0].size):
+            whole_size = f"{self.by_name[name].size} bytes" if name in self.by_name else "a rest"
             raise FieldError(
                 name,
                 "not behind the last whole field",
-                expected="a rest",
+                expected=whole_size,
                 found=f"{len(raw)} bytes",
             )
         payload.extend(bytes(max(0, start - len(payload))))
@@ -220,7 +275,7 @@ class Layout:
             yield field, payload[field.offset : end]
         if end != len(payload):
             rest = payload[end:]
-            yield Field(end, f"unknown_{end}", Raw(len(rest)), confidence="C"), rest
+            yield filler(end, len(payload)), rest
 
     def rows(self, payload: bytes, at: int = 0) -> Iterator[Row]:
         """Yield the fields of a payload that begins at offset `at` of its frame."""
@@ -243,29 +298,36 @@ class _Scaled(construct.Adapter):  # type: ignore[misc]
         return self.field.to_raw(obj)
 
 
-def _check(layout: str, field: Field) -> None:
-    """Complain of a declaration that would fail only when it is used."""
-    if field.quantity is not None and template_of(field.quantity) not in QUANTITIES:
-        raise ValueError(f"layout {layout}: {field.name}: no quantity called {field.quantity!r}")
-    if 0 in field.ratio:
-        raise ValueError(f"layout {layout}: {field.name}: a scale of {field.scale!r}")
-    if field.confidence not in LEVELS:
-        raise ValueError(f"layout {layout}: {field.name}: confidence is one of {LEVELS}")
-
-
-def _fill_gaps(layout: str, fields: list[Field]) -> Iterator[Field]:
-    """Yield the fields with every gap between them named; complain of a wrong declaration."""
+def faults(fields: Iterable[Field]) -> Iterator[tuple[Field, str]]:
+    """Yield what makes fields, in the order of their offsets, no layout: each with its field."""
     end = 0
     names: set[str] = set()
     for field in fields:
         if field.offset < end:
-            raise ValueError(f"layout {layout}: {field.name} overlaps the field before it")
+            yield field, f"{field.name} overlaps the field before it"
         numbered = field.known or field.name == f"unknown_{field.offset}"
         if not _NAME.match(field.name) or field.name in names or not numbered:
-            raise ValueError(f"layout {layout}: {field.name!r} is no name, or stands twice")
-        _check(layout, field)
+            yield field, f"{field.name!r} is no name, or stands twice"
+        if field.quantity is not None and template_of(field.quantity) not in QUANTITIES:
+            yield field, f"{field.name}: no quantity called {field.quantity!r}"
+        if 0 in field.ratio:
+            yield field, f"{field.name}: a scale of {field.scale!r}"
+        if field.confidence not in LEVELS:
+            yield field, f"{field.name}: confidence is one of {LEVELS}"
         names.add(field.name)
+        end = max(end, field.end)
+
+
+def filler(start: int, end: int) -> Field:
+    """Return the field that names bytes which nobody declared."""
+    return Field(start, f"unknown_{start}", Raw(end - start), confidence="C")
+
+
+def _fill_gaps(fields: Iterable[Field]) -> Iterator[Field]:
+    """Yield the fields with every gap between them named."""
+    end = 0
+    for field in fields:
         if field.offset > end:
-            yield Field(end, f"unknown_{end}", Raw(field.offset - end), confidence="C")
+            yield filler(end, field.offset)
         yield field
         end = field.end

@@ -1,6 +1,7 @@
 """Types of fields that are a fixed number of bytes with a meaning of their own: text, clocks, MACs.
 
-They are `construct` types, beside its own integers, in the tables of `inverterproto.layout`.
+They are `construct` types, beside its own integers, in the tables of `inverterproto.layout`. A
+type's title names it in tables and layout files: types of one title are the same type.
 """
 
 from collections.abc import Callable
@@ -32,6 +33,12 @@ class Octets(construct.Adapter):  # type: ignore[misc]
         self.decode = decode
         self.encode = encode
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Octets) and self.title == other.title
+
+    def __hash__(self) -> int:
+        return hash(self.title)
+
     def _decode(self, obj: bytes, context: object, path: str) -> Value:  # noqa: ARG002 - construct's signature
         return self.decode(obj)
 
@@ -52,8 +59,11 @@ def decode_text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
+_PADS = {b"\0": "", b" ": " spaces"}
+
+
 def Text(length: int, pad: bytes = b"\0") -> Octets:  # noqa: N802 - a type, spelled as construct spells types
-    """Text of at most `length` bytes, padded with NUL or spaces."""
+    """Text of at most `length` bytes; who writes it pads with NUL or with spaces."""
 
     def encode(text: str) -> bytes:
         for encoding in ("utf-8", "latin-1"):
@@ -62,7 +72,7 @@ def Text(length: int, pad: bytes = b"\0") -> Octets:  # noqa: N802 - a type, spe
                 return raw.ljust(length, pad)
         raise ValueError(f"at most {length} bytes of text that does not end in NUL or space")
 
-    return Octets(f"text {length}", length, decode_text, encode)
+    return Octets(f"text {length}{_PADS[pad]}", length, decode_text, encode)
 
 
 def as_bytes(raw: object) -> bytes:
@@ -125,3 +135,19 @@ Mac = Octets(
     "MAC 6", 6, lambda raw: raw.hex(":"), lambda text: bytes.fromhex(text.replace(":", ""))
 )
 """A MAC address, `02:00:00:a1:b2:c3`."""
+
+
+def _decode_version(raw: bytes) -> str:
+    digits = raw.hex().upper()
+    return f"V{digits[0]}.{digits[1]}.{digits[2:]}"
+
+
+def _encode_version(text: str) -> bytes:
+    raw = bytes.fromhex(text.removeprefix("V").replace(".", ""))
+    if len(raw) != 2 or _decode_version(raw) != text:
+        raise ValueError("a version like V4.0.10")
+    return raw
+
+
+Version = Octets("version 2", 2, _decode_version, _encode_version)
+"""A version of four hexadecimal digits, `V4.0.10` (source: T)."""

@@ -14,9 +14,12 @@ with a number behind it (`2301234567-1`) is that serial, and keeps the number.
 *The same elsewhere.* Every secret once seen is looked for in all other bytes, in all its spellings
 (`sought.py`). Who can read the input twice calls `learn` with every item first, then `redact`, and
 finds it also where it stood earlier. Of a stream, `redact` alone knows only what it has seen.
+Neighbours of unframed bytes are looked at with them, so that a secret may lie across a border.
 
-*What nobody declared.* Printable runs in fields of unknown meaning, in free text and in unframed
-bytes are blanked unless `keep_unknown` is given. Of text that is or was JSON the punctuation stays.
+*What nobody declared.* Unknown keys whose name tells what they hold are as good as declared. Else
+printable runs in fields of unknown meaning, in free text and in unframed bytes are blanked, unless
+`keep_unknown` is given: then only what stands behind a word such as `KEY=`. Of text that is or was
+JSON the punctuation stays.
 
 *Still the same message.* Lengths stay, the frame's checksum and that of Modbus inside it are made
 right; a frame with a wrong checksum gets another wrong one, which tells nothing. So it decodes as
@@ -29,40 +32,59 @@ What it cannot hide
 -------------------
 Measurements and times: who knows when the sun shone on your roof, or what your meter showed, may
 recognise you. Secrets in unknown fields that are no text (a serial as a number, a position) unless
-they also stand where they are declared. Text that is encoded (UTF-16, base64, compressed), what is
-encrypted, a secret of less than four characters elsewhere than in its place, a secret cut in two
-by the border of two unframed items. Models, firmware versions, settings and the kinds of messages
-are shown as they are: they are what such a dump is for.
+they also stand where they are declared. Text that is encoded (UTF-16, base64, percent signs,
+compressed), what is encrypted, a secret of less than four characters elsewhere than in its place.
+Models, firmware versions, settings and the kinds of messages are shown as they are: they are what
+such a dump is for.
 """
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 from inverterproto.checksum import crc16_modbus
-from inverterproto.jsontext import SHORT_TEXT, blank_value, respelled, unescaped
+from inverterproto.jsontext import (
+    SHORT_TEXT,
+    blank_value,
+    has_escapes,
+    ones,
+    respelled,
+    split_escapes,
+    unescaped,
+)
 from inverterproto.octets import Octets
 from inverterproto.private import BLANKED, Private
-from inverterproto.sought import FREE, Sought
-from inverterproto.standin import LONGEST, StandIns, blank
+from inverterproto.sought import BINARY, FREE, LONGEST, Found, Sought
+from inverterproto.standin import StandIns, blank, has_stand_in
 from inverterproto.stream import Item
-from inverterproto.view import View, secrets
+from inverterproto.view import Secret, View
 
 if TYPE_CHECKING:
     from inverterproto.layout import Row
 
 UNKNOWN = "unknown text"
 """What `Redactor.replaced` calls blanked runs that no declaration names."""
+AROUND = LONGEST
+"""So many bytes of its neighbours are enough for `Redactor.redact`."""
 
 _PRINTABLE = (
     rb"[\x20-\x7e]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
-_RUN = re.compile(rb"(?:" + _PRINTABLE + rb"){4,}")
-_EDGE = re.compile(rb"\A(?:" + _PRINTABLE + rb")+|(?:" + _PRINTABLE + rb")+\Z")
+_RUN = re.compile(rb"(?:" + _PRINTABLE + rb")++")
+_CREDENTIAL = re.compile(
+    rb"(?i:key|pass|pwd|secret|token|ssid)[A-Za-z_]{0,16}[\"']?\s{0,4}[=:]\s{0,4}"
+    rb'(?:"([^"\r\n\0]++)|([^"\r\n\0][^\r\n\0]*+))'
+)
 _match_verb = re.compile(rb"AT\+[A-Z]{1,16}|\+(?:ok|ERR)").match
+_WORD = re.compile(rb'(?<=")([A-Za-z][A-Za-z0-9_.]*+)(?=")')
 _KEPT = frozenset(b'{}[]":,')
 _NESTED_ID = re.compile(rb"(.{4,})([-_/][0-9]{1,2})", re.DOTALL)
 _IP = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])")
+_LONG_NUMBER = re.compile(rb"[0-9]{6,}")
+_tells_host = re.compile(r"[^\W\d_]|[0-9]{6}").search
+_TOO_MANY = "secrets too short, too long or too many to be looked for"
+_IP6 = re.compile(r"(?<=\[)[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?=\])")
 
 
 class Redactor:
@@ -90,26 +112,29 @@ class Redactor:
         self._learn(View(item))
 
     def _learn(self, view: View) -> None:
-        if view.whole:
-            for row in view.rows:
-                for kind, start, end in secrets(row, view):
-                    self._note(kind, row, start, end)
+        if not view.masked:
+            for row, secret in view.secrets:
+                self._note(secret, row)
 
-    def redact(self, item: Item) -> bytes:
-        """Return an item's bytes, redacted; as many as they were."""
+    def redact(self, item: Item, before: bytes = b"", after: bytes = b"") -> bytes:
+        """Return an item's bytes, redacted; as many as they were.
+
+        Args:
+            item: what to redact.
+            before: the unframed bytes just before it in the stream, if it is unframed itself.
+            after: those just behind it. Of both the nearest `AROUND` are enough.
+        """
         view = View(item)
         self._learn(view)
         page = _Page(view.raw)
-        for row in view.rows:
-            for kind, start, end in secrets(row, view):
-                self._hide(page, kind, row, start, end)
-        for row in view.rows:
-            if row.field.private is None and b"\\" in row.raw and view.textual:
-                self._look_behind_escapes(page, row)
+        for row, secret in view.secrets:
+            self._hide(page, secret, row)
         areas = view.areas()
-        for found in self._sought.find(bytes(page.old), areas):
+        for found in self._elsewhere(view, areas, before, after):
             if page.write(found.start, found.stand_in):
                 self.replaced[found.kind] += 1
+            elif min(areas[found.start : found.end]) >= FREE:
+                page.write_where_free(found.start, blank(page.old[found.start : found.end]))
         self._blank_unknown(page, view)
         self._mend_modbus(page, view)
         return view.finished(bytes(page.new))
@@ -117,128 +142,173 @@ class Redactor:
     def label(self, text: str) -> str:
         """Return the name of a connection, redacted: its addresses, and whatever names a host."""
         parts, end = [], 0
-        for found in _IP.finditer(text):
-            parts += [self._host(text[end : found.start()]), self._address(found[0])]
+        for found in _IP6.finditer(text):
+            parts += [self._label(text[end : found.start()]), self._address6(found[0])]
             end = found.end()
-        return "".join((*parts, self._host(text[end:])))
+        return "".join((*parts, self._label(text[end:])))
 
-    def _address(self, text: str) -> str:
+    def _address6(self, text: str) -> str:
         self.replaced[Private.IP] += 1
-        return self._stand_ins.of(Private.IP, text.encode()).decode()
+        return self._stand_ins.address6(text)
 
-    def _host(self, text: str) -> str:
-        if not any(letter.isalpha() for letter in text) and len(text) <= len(":65535->"):
-            return text
-        self.replaced[Private.USER] += 1
+    def _label(self, text: str) -> str:
+        for address in _IP.findall(text):
+            self._sought.add(Private.IP, address.encode())
         raw = text.encode("utf-8", "replace")
-        if len(raw) > LONGEST or not raw.isascii():
-            return "*" * len(text)
-        return self._stand_ins.of(Private.USER, raw).decode()
+        parts: list[bytes] = []
+        end = 0
+        for found in self._sought.find(raw, bytes((FREE,)) * len(raw)):
+            self.replaced[found.kind] += 1
+            parts += [self._host(raw[end : found.start]), found.stand_in]
+            end = found.end
+        return b"".join((*parts, self._host(raw[end:]))).decode("utf-8", "replace")
 
-    def _note(self, kind: Private, row: "Row", start: int, end: int) -> None:
+    def _host(self, raw: bytes) -> bytes:
+        text = raw.decode("utf-8", "replace")
+        if not _tells_host(text):
+            return raw  # the number of a port, or of a connection
+        self.replaced[Private.USER] += 1
+        self._sought.add(Private.USER, raw)
+        if not has_stand_in(raw):
+            return b"*" * len(text)
+        return self._stand_ins.of(Private.USER, raw)
+
+    def _note(self, secret: Secret, row: "Row") -> None:
         """Look for a secret everywhere from now on."""
-        if kind is Private.TEXT:
-            return
-        raw = row.raw[start:end]
+        kind, raw = secret.kind, secret.raw
         if not isinstance(row.field.type, Octets):
+            if len(raw) < row.field.size:
+                return  # cut in half
             raw = b"%d" % row.value
         elif kind is Private.MAC and len(raw) != 6:
             digits = re.sub(rb"[:. -]", b"", raw)
             raw = bytes.fromhex(digits.decode()) if _is_hex(digits) else raw
-            kind = kind if len(raw) == 6 else Private.SERIAL
+            kind = kind if len(raw) == 6 else Private.USER
         elif b"\\" in raw:
             raw = unescaped(raw)
+        elif secret.number:
+            raw = raw.lstrip(b"-")
         if kind is Private.SERIAL and (nested := _NESTED_ID.fullmatch(raw)):
             raw = nested[1]
-        if _is_none(raw):
+        if _is_none(kind, raw):
             return
-        if kind not in BLANKED and kind is not Private.MAC and not _has_stand_in(raw):
+        if kind not in BLANKED and kind is not Private.MAC and not has_stand_in(raw):
             kind = Private.USER  # it is blanked, here and elsewhere
         if not self._sought.add(kind, raw):
-            self.unjudged["secrets too short, too long or too many to be looked for"] += 1
+            self.unjudged[_TOO_MANY] += 1
 
-    def _hide(self, page: "_Page", kind: Private, row: "Row", start: int, end: int) -> None:
+    def _hide(self, page: "_Page", secret: Secret, row: "Row") -> None:
         """Replace or blank a declared secret in its place."""
-        raw = row.raw[start:end]
+        kind, raw = secret.kind, secret.raw
         if not isinstance(row.field.type, Octets):
-            order: Any = "big" if row.field.order == ">" else "little"
-            number = row.value and self._stand_ins.number(row.value)
-            new = number.to_bytes(len(raw), order)
-        elif kind is Private.TEXT:
-            self._hide_text(page, row.offset + start, raw)
-            return
+            order: Literal["big", "little"] = "big" if row.field.order == ">" else "little"
+            whole = len(raw) == row.field.size and row.value
+            new = (self._stand_ins.number(row.value) if whole else 0).to_bytes(len(raw), order)
         elif b"\\" in raw and kind not in BLANKED:
-            printable = _has_stand_in(unescaped(raw))
-            new = respelled(raw, lambda t: self._value(kind, t)) if printable else blank(raw)
+            text = unescaped(raw)
+            new = respelled(raw, self._value(kind, text)) if has_stand_in(text) else blank(raw)
+        elif secret.number:
+            new = self._number(kind, raw)
         else:
             new = self._value(kind, raw)
-        if page.write(row.offset + start, new):
+        if page.write(secret.start, new):
             self.replaced[kind] += 1
 
     def _value(self, kind: Private, text: bytes) -> bytes:
         """Return what is shown in place of a secret."""
         if kind in BLANKED:
             return blank(text)
-        if _is_none(text):
+        if _is_none(kind, text):
             return text
         if kind is Private.MAC and len(text) == 6:
             return self._stand_ins.of(kind, text)
-        if not _has_stand_in(text):
+        if not has_stand_in(text):
             return blank(text)
         if kind is Private.SERIAL and (nested := _NESTED_ID.fullmatch(text)):
             return self._stand_ins.of(kind, nested[1]) + nested[2]
         return self._stand_ins.of(kind, text)
 
-    def _hide_text(self, page: "_Page", at: int, raw: bytes) -> None:
-        """Blank free text, which no declaration takes apart."""
-        if not self.keep_unknown:
-            self._blank_runs(page, at, at + len(raw))
-        elif len(raw) > SHORT_TEXT:
-            self.unjudged["characters of free text"] += len(raw)
+    def _number(self, kind: Private, text: bytes) -> bytes:
+        """Return what is shown in place of a number of JSON: another number."""
+        if _is_none(kind, text):
+            return text
+        fits = text.isdigit() and has_stand_in(text)
+        if kind in BLANKED or kind is Private.MAC or not fits:
+            return ones(text)
+        return self._stand_ins.of(kind, text)
 
-    def _look_behind_escapes(self, page: "_Page", row: "Row") -> None:
-        """Replace secrets that a JSON string spells with escapes."""
-        text = unescaped(row.raw)
-        change = _Page(text)
-        for found in self._sought.find(text, bytes((FREE,)) * len(text)):
-            change.write(found.start, found.stand_in)
-            self.replaced[found.kind] += 1
-        if change.new != change.old:
-            page.write(row.offset, respelled(row.raw, lambda _text: bytes(change.new)))
+    def _elsewhere(self, view: View, areas: bytes, before: bytes, after: bytes) -> Iterator[Found]:
+        """Yield the secrets that stand anywhere in an item, as far as they stand in it."""
+        raw, around = view.raw, bytes((BINARY,))
+        before, after = before[-AROUND:], after[:AROUND]
+        shift = len(before)
+        wide = around * shift + areas + around * len(after)
+        for found in self._sought.find(before + raw + after, wide):
+            start, end = max(found.start - shift, 0), min(found.end - shift, len(raw))
+            if start < end:
+                skip = start + shift - found.start
+                stand_in = found.stand_in[skip : skip + end - start]
+                yield Found(start, end, found.kind, stand_in)
+        if (view.textual or not view.framed) and has_escapes(raw):
+            yield from self._behind_escapes(raw, areas)
 
-    def _blank_unknown(self, page: "_Page", view: "View") -> None:
+    def _behind_escapes(self, raw: bytes, areas: bytes) -> Iterator[Found]:
+        """Yield the secrets that a JSON string spells with escapes."""
+        text, starts = split_escapes(raw)
+        units = bytes(min(areas[start], FREE) for start in starts[:-1])
+        for found in self._sought.find(text, units):
+            start, end = starts[found.start], starts[found.end]
+            if b"\\" in raw[start:end]:
+                yield Found(start, end, found.kind, respelled(raw[start:end], found.stand_in))
+
+    def _blank_unknown(self, page: "_Page", view: View) -> None:
         """Blank the printable runs whose meaning nobody knows."""
-        for start, end in view.unknown_spans():
+        for start, end in view.unknown_bytes():
             if self.keep_unknown:
                 self.unjudged["bytes of unknown meaning"] += end - start
+                self._blank_credentials(page, start, end)
             else:
-                self._blank_runs(page, start, end, edges=not view.framed)
-                rest = sum(
-                    1
-                    for at in range(start, end)
-                    if not (page.done[at] or page.old[at] == 0 or 0x20 <= page.old[at] < 0x7F)
-                )
-                self.unjudged["bytes of unknown meaning that are no text"] += rest
+                self._blank_runs(page, start, end, edges=not view.framed, keys=view.keys)
+                self.unjudged["bytes of unknown meaning that are no text"] += page.left(start, end)
         for row in view.unknown_values():
-            if not self.keep_unknown:
-                page.write_where_free(row.offset, blank_value(row.raw, quoted=view.quoted(row)))
+            if self.keep_unknown:
+                if len(row.raw) > SHORT_TEXT:
+                    self.unjudged["bytes of unknown meaning"] += len(row.raw)
+            elif page.write_where_free(row.offset, blank_value(row.raw, quoted=view.quoted(row))):
                 self.replaced[UNKNOWN] += 1
-            else:
-                self.unjudged["bytes of unknown meaning"] += len(row.raw)
+        if self.keep_unknown:
+            return
+        for start, end in view.unknown_keys():
+            for number in _LONG_NUMBER.finditer(page.old, start, end):
+                if page.write_where_free(number.start(), ones(number[0])):
+                    self.replaced[UNKNOWN] += 1
         for start, end in view.registers():
             # Numbers before all: five printable bytes in a row may be such.
-            if not self.keep_unknown:
-                self._blank_runs(page, start, end, least=6)
+            self._blank_runs(page, start, end, least=6)
+
+    def _blank_credentials(self, page: "_Page", start: int, end: int) -> None:
+        """Blank what stands behind a word that announces a credential."""
+        for found in _CREDENTIAL.finditer(page.old, start, end):
+            group = 1 if found[1] is not None else 2
+            if page.write_where_free(found.start(group), blank(found[group])):
+                self.replaced[Private.PASSWORD] += 1
 
     def _blank_runs(
-        self, page: "_Page", start: int, end: int, *, least: int = 4, edges: bool = False
+        self,
+        page: "_Page",
+        start: int,
+        end: int,
+        *,
+        least: int = 4,
+        edges: bool = False,
+        keys: frozenset[bytes] = frozenset(),
     ) -> None:
-        text = bytes(page.old[start:end])
-        runs = [run.span() for run in _RUN.finditer(text)]
-        if edges:  # what is cut off here goes on in the bytes next to these
-            runs += [run.span() for run in _EDGE.finditer(text)]
-        for first, last in runs:
-            if last - first < least and not edges:
+        text = page.old[start:end]
+        for run in _RUN.finditer(text):
+            first, last = run.span()
+            # What is cut off at an edge goes on in the bytes next to these.
+            cut = edges and (first == 0 or last == len(text))
+            if last - first < least and not cut:
                 continue
             blanked = bytearray(blank(text[first:last]))
             for at in range(first, last):
@@ -246,6 +316,9 @@ class Redactor:
                     blanked[at - first] = text[at]
             if verb := _match_verb(text, first, last):
                 blanked[: len(verb[0])] = verb[0]  # which command it is, tells nothing
+            for word in _WORD.finditer(text, first, last):
+                if word[1] in keys:  # by it a message may be told
+                    blanked[word.start(1) - first : word.end(1) - first] = word[1]
             if page.write_where_free(start + first, bytes(blanked)):
                 self.replaced[UNKNOWN] += 1
 
@@ -276,6 +349,11 @@ class _Page:
         self.new[start:end] = new
         return new != self.old[start:end]
 
+    def left(self, start: int, end: int) -> int:
+        """Return how many bytes are still as they were and neither zero nor printable."""
+        span = zip(self.old[start:end], self.done[start:end], strict=True)
+        return sum(1 for byte, done in span if not (done or byte == 0 or 0x20 <= byte < 0x7F))
+
     def write_where_free(self, start: int, new: bytes) -> bool:
         """Write over what of a place was not written before; return whether that changed it."""
         changed = False
@@ -286,13 +364,11 @@ class _Page:
         return changed
 
 
-def _is_none(value: bytes) -> bool:
+def _is_none(kind: Private, value: bytes) -> bool:
     """Return whether a value stands for none: nothing, zeros, all ones."""
-    return not value.strip(b"0 \0") or not value.strip(b"\xff") or not value.strip(b"fF:. -")
-
-
-def _has_stand_in(text: bytes) -> bool:
-    return text.isascii() and len(text) <= LONGEST and text.decode().isprintable()
+    if kind is Private.SSID:
+        return not value.strip(b"\0")
+    return not value.strip(b"0. \0") or not value.strip(b"\xff") or not value.strip(b"fF:. -")
 
 
 def _is_hex(digits: bytes) -> bool:

@@ -1,35 +1,38 @@
 """Secrets that have been seen, and where else they stand.
 
-A secret is looked for in all its spellings: a serial as text and, where it is a number of 32 bits,
-as four bytes in either order and in hexadecimal; a MAC address as six bytes and with every usual
-separator; an IP address as text and as four bytes; capital or small letters alike.
+A secret is looked for in all its spellings (`spelling.py`): as text, capital or small letters
+alike, as hexadecimal text, and where bytes stand whose meaning is not known, as a number.
 
 What is looked for is bounded by what it would harm. A long text with digits in it stands nowhere by
-chance and is found anywhere. A word, or a few digits, must stand by itself, and not where a number
-is known to stand; four bytes only where bytes are, whose meaning is not known. What has less than
-four characters is not looked for.
+chance and is found anywhere, but where a number or time is known to stand only as the whole of it.
+A word, or a few digits, must stand by itself, and in text. Keys and other punctuation of a known
+message are never touched. What has less than four characters is not looked for.
+
+Where two secrets overlap without one being part of the other, neither stand-in fits: all of the
+two is blanked.
 
 The cost is linear: each place costs one look at its first four bytes, and for a hit one for each
-length of secret that begins so.
+length of secret that begins so, of which there are at most 32.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from inverterproto.private import BLANKED, Private
+from inverterproto.spelling import binary_spellings, text_spellings
 from inverterproto.standin import MOST, StandIns, blank, match_case
 
-FIXED, FREE, BINARY = 0, 1, 2
-"""What may stand at a place: what is known to be none, text, or anything."""
+KEPT, FIXED, FREE, BINARY = 0, 1, 2, 3
+"""What may stand at a place: no secret; a number or a time; text; anything."""
 
 SHORTEST = 4
 LONGEST = 256
-
-_LEAST = 1 << 24
-"""Smaller numbers have a zero among their four bytes, and stand anywhere by chance."""
+MOST_LENGTHS = 32
 
 _DIGITS = frozenset(b"0123456789")
 _WORD = _DIGITS | frozenset(b"abcdefghijklmnopqrstuvwxyz")
+_NONE: frozenset[int] = frozenset()
 
 
 class Found(NamedTuple):
@@ -42,6 +45,15 @@ class Found(NamedTuple):
 
 
 class _Spelling(NamedTuple):
+    """How a secret may be written.
+
+    Attributes:
+        kind: of the secret.
+        stand_in: what is written in its place, or None if it is blanked.
+        least: the areas in which it is looked for, and all above.
+        edges: what must not stand beside it.
+    """
+
     kind: Private
     stand_in: bytes | None
     least: int
@@ -54,37 +66,47 @@ class _Table:
     def __init__(self) -> None:
         self._lengths: dict[bytes, list[int]] = {}
         self._spellings: dict[bytes, _Spelling] = {}
+        self._firsts: set[int] = set()
+        self._find_first = re.compile(rb"(?!)").finditer
 
-    def add(self, spelled: bytes, spelling: _Spelling) -> None:
+    def add(self, spelled: bytes, spelling: _Spelling) -> bool:
         old = self._spellings.get(spelled)
         if old is not None and (old.stand_in is not None or spelling.stand_in is None):
-            return
-        self._spellings[spelled] = spelling
+            return True
         lengths = self._lengths.setdefault(spelled[:SHORTEST], [])
         if len(spelled) not in lengths:
+            if len(lengths) >= MOST_LENGTHS:
+                return False
             lengths.append(len(spelled))
             lengths.sort(reverse=True)
+        self._spellings[spelled] = spelling
+        if spelled[0] not in self._firsts:
+            self._firsts.add(spelled[0])
+            self._find_first = re.compile(b"[" + re.escape(bytes(self._firsts)) + b"]").finditer
+        return True
 
     def find(self, data: bytes, areas: bytes) -> Iterator[tuple[int, int, _Spelling]]:
-        lengths, end = self._lengths, 0
-        places = [at for at in range(len(data) - 3) if data[at : at + 4] in lengths]
-        for at in places:
-            if at < end:
-                continue
+        """Yield at each place the longest secret, also those inside of others."""
+        lengths = self._lengths
+        firsts = [first.start() for first in self._find_first(data)]
+        for at in [at for at in firsts if data[at : at + SHORTEST] in lengths]:
             for length in lengths[data[at : at + SHORTEST]]:
                 spelling = self._spellings.get(data[at : at + length])
                 if spelling is not None and _fits(spelling, data, areas, at, at + length):
-                    end = at + length
-                    yield at, end, spelling
+                    yield at, at + length, spelling
                     break
 
 
 def _fits(spelling: _Spelling, data: bytes, areas: bytes, start: int, end: int) -> bool:
-    if min(areas[start:end]) < spelling.least:
+    area = min(areas[start:end])
+    if area < spelling.least:
         return False
+    if area == FIXED:  # all of it or nothing
+        return FIXED not in (*areas[start - 1 : start], *areas[end : end + 1])
+    edges = spelling.edges
     before = data[start - 1] if start else -1
     after = data[end] if end < len(data) else -1
-    return before not in spelling.edges and after not in spelling.edges
+    return before not in edges and after not in edges
 
 
 class Sought:
@@ -106,52 +128,23 @@ class Sought:
         if not SHORTEST <= len(value) <= LONGEST or len(self._seen) >= MOST:
             return False
         self._seen.add((kind, value))
-        if kind is Private.MAC:
-            self._add_mac(value)
-        else:
-            self._add_text(kind, value)
-        return True
-
-    def _add_mac(self, octets: bytes) -> None:
-        other = self._stand_ins.of(Private.MAC, octets)
-        none: frozenset[int] = frozenset()
-        self._octets.add(octets, _Spelling(Private.MAC, other, FIXED, none))
-        for separator in ("", ":", "-", " ", "."):
-            spelled, stand_in = octets.hex(), other.hex()
-            if separator:
-                spelled, stand_in = octets.hex(separator), other.hex(separator)
-            self._text.add(spelled.encode(), _Spelling(Private.MAC, stand_in.encode(), FIXED, none))
-
-    def _add_text(self, kind: Private, value: bytes) -> None:
         stand_in = None if kind in BLANKED else self._stand_ins.of(kind, value)
-        edges: frozenset[int] = frozenset()
-        least = FIXED
-        if kind is Private.IP:
-            edges = _DIGITS
-        elif value.isdigit() and len(value) < 8:
-            edges, least = _WORD | frozenset(b".:/-"), FREE
-        elif len(value) < 6 or _DIGITS.isdisjoint(value):
-            edges, least = _WORD, FREE
-        self._text.add(value.lower(), _Spelling(kind, stand_in, least, edges))
-        if stand_in is not None:
-            self._add_numbers(kind, value, stand_in)
-
-    def _add_numbers(self, kind: Private, value: bytes, stand_in: bytes) -> None:
-        """Look for a number of 32 bits as such."""
-        number, other = _number(kind, value), _number(kind, stand_in)
-        if number is None or other is None or number < _LEAST:
-            return
-        none: frozenset[int] = frozenset()
-        spelling = _Spelling(kind, other.to_bytes(4, "big"), BINARY, none)
-        self._octets.add(number.to_bytes(4, "big"), spelling)
-        spelling = spelling._replace(stand_in=other.to_bytes(4, "little"))
-        self._octets.add(number.to_bytes(4, "little"), spelling)
-        spelled = b"%08x" % number
-        if not spelled.isdigit():
-            self._text.add(spelled, _Spelling(kind, b"%08x" % other, FREE, _WORD))
+        least, edges = _limits(kind, value)
+        added = True
+        for spelled, other in text_spellings(kind, value, stand_in):
+            # Digits of another base stand by themselves.
+            own = edges if spelled == value.lower() or kind is Private.MAC else _WORD
+            added &= self._text.add(spelled, _Spelling(kind, other, least, own))
+        for spelled, other in binary_spellings(kind, value, stand_in):
+            added &= self._octets.add(spelled, _Spelling(kind, other, BINARY, _NONE))
+        return added
 
     def find(self, data: bytes, areas: bytes) -> Iterator[Found]:
         """Yield every secret; `areas` says for each byte what may stand there."""
+        yield from _merged(data, self._text_in(data, areas))
+        yield from _merged(data, self._octets_in(data, areas))
+
+    def _text_in(self, data: bytes, areas: bytes) -> Iterator[Found]:
         for start, end, spelling in self._text.find(data.lower(), areas):
             there = data[start:end]
             if spelling.stand_in is not None:
@@ -161,18 +154,40 @@ class Sought:
             else:
                 stand_in = blank(there)
             yield Found(start, end, spelling.kind, stand_in)
+
+    def _octets_in(self, data: bytes, areas: bytes) -> Iterator[Found]:
         for start, end, spelling in self._octets.find(data, areas):
             yield Found(start, end, spelling.kind, spelling.stand_in or b"")
 
 
-def _number(kind: Private, value: bytes) -> int | None:
-    """Return the number of 32 bits that a secret is, if it is one."""
+def _merged(data: bytes, hits: Iterable[Found]) -> Iterator[Found]:
+    """Yield hits without those inside of others; what overlaps is one, and blanked."""
+    last: Found | None = None
+    end = 0
+    for hit in hits:
+        if last is None or hit.start >= end:
+            if last is not None:
+                yield _blanked_to(end, last, data)
+            last = hit
+        end = max(end, hit.end)
+    if last is not None:
+        yield _blanked_to(end, last, data)
+
+
+def _blanked_to(end: int, hit: Found, data: bytes) -> Found:
+    if hit.end == end:
+        return hit
+    return hit._replace(end=end, stand_in=blank(data[hit.start : end]))
+
+
+def _limits(kind: Private, value: bytes) -> tuple[int, frozenset[int]]:
+    """Return where a text is looked for, and what must not stand beside it."""
+    if kind is Private.MAC:
+        return FIXED, _NONE
     if kind is Private.IP:
-        parts = value.split(b".")
-        if len(parts) != 4 or not all(part.isdigit() and int(part) < 256 for part in parts):
-            return None
-        return int.from_bytes(bytes(map(int, parts)), "big")
-    if kind is not Private.SERIAL or not value.isdigit() or value.startswith(b"0"):
-        return None
-    number = int(value)
-    return number if number < 1 << 32 else None
+        return FIXED, _DIGITS
+    if value.isdigit() and len(value) < 8:
+        return FREE, _WORD | frozenset(b".:/-")
+    if len(value) < 6 or _DIGITS.isdisjoint(value):
+        return FREE, _WORD
+    return FIXED, _NONE

@@ -11,7 +11,16 @@ two to one. So length and kind are kept, the same secret always gives the same s
 without the key nobody turns it back.
 
 Public IP addresses are more than there are private ones of their length; they are hashed into
-these, and whoever comes second to a place walks on to the next free one.
+these, and whoever comes second to a place walks on to the next free one. IPv6 addresses are hashed
+into 120 bits, where none comes second.
+
+What that gives, and what not: two secrets never share a stand-in. A stand-in may by chance be the
+same text as another secret of the input, one time in the size of the domain; nobody can tell, as
+that secret stands there nowhere itself. It could be avoided only by making stand-ins depend on
+what else is in the input, and then one key would not give the same ones for two files.
+
+A text that is mostly other characters than ASCII letters and digits would hardly change, and gets
+no stand-in (`has_stand_in`).
 """
 
 import re
@@ -51,6 +60,13 @@ def blank(text: bytes) -> bytes:
     return b"*" * len(text)
 
 
+def has_stand_in(text: bytes) -> bool:
+    """Return whether a text can be replaced by another of its shape, and be hidden by that."""
+    if not text.isascii() or len(text) > LONGEST or not text.decode().isprintable():
+        return False
+    return sum(map(str.isalnum, text.decode())) * 2 >= len(text)
+
+
 def match_case(text: bytes, like: bytes) -> bytes:
     """Return a text in upper or lower case as another of its length is."""
     if like == like.lower():
@@ -86,6 +102,11 @@ class StandIns:
     def number(self, number: int) -> int:
         """Return the stand-in for a serial of 32 bits."""
         return int(self.of(Private.SERIAL, b"%d" % number))
+
+    def address6(self, text: str) -> str:
+        """Return another IPv6 address in full: a unique local one, by a hash with the key."""
+        digits = "fd" + self._hash("ip6", text.lower().encode())[:15].hex()
+        return ":".join(digits[at : at + 4] for at in range(0, 32, 4))
 
     def _remembered(self, kind: Private, value: bytes) -> bytes:
         known = self._known.get((kind, value))

@@ -4,6 +4,7 @@
 CDPATH='' cd -P -- "$(dirname "$script")/.." || exit 1
 venv=.venv
 log=.cache/setup.log
+counterparts=.cache/counterparts
 mkdir -p .cache
 
 fail() {

@@ -74,6 +74,143 @@ def bars(data: bytes) -> str:
     return f"2024-04-08 17:14:03,123 INFO [12] Received from 192.168.1.7:10000:\n{dump}\n"
 
 
+def words(form: str) -> Writer:
+    """`od -x`, `hexdump`: 16-bit words of a little-endian machine."""
+
+    def write(data: bytes) -> str:
+        def line(at: int, row: bytes) -> str:
+            row = row + b"\0" if len(row) % 2 else row
+            pairs = (row[at : at + 2][::-1].hex() for at in range(0, len(row), 2))
+            return f"{at:{form}} {' '.join(pairs)}\n"
+
+        return squeezed(data, line, lambda at: f"{at:{form}}\n")
+
+    return write
+
+
+def octal(cell: Callable[[int], str]) -> Writer:
+    """`od -b`, `od -c`."""
+
+    def write(data: bytes) -> str:
+        def line(at: int, row: bytes) -> str:
+            return f"{at:07o} " + " ".join(cell(byte).rjust(3) for byte in row) + "\n"
+
+        return squeezed(data, line, lambda at: f"{at:07o}\n")
+
+    return write
+
+
+ESCAPES = {0: "\\0", 7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r"}
+
+
+def octal_words(data: bytes) -> str:
+    """`od`."""
+
+    def line(at: int, row: bytes) -> str:
+        pairs = (int.from_bytes(row[at : at + 2], "little") for at in range(0, len(row), 2))
+        return f"{at:07o} " + " ".join(f"{pair:06o}" for pair in pairs) + "\n"
+
+    return squeezed(data, line, lambda at: f"{at:07o}\n")
+
+
+def od_decimal(data: bytes) -> str:
+    """`od -t u1`."""
+
+    def line(at: int, row: bytes) -> str:
+        return f"{at:07o} " + " ".join(f"{byte:3}" for byte in row) + "\n"
+
+    return squeezed(data, line, lambda at: f"{at:07o}\n")
+
+
+def xxd_bits(data: bytes) -> str:
+    """`xxd -b`."""
+    return "".join(
+        f"{at:08x}: {' '.join(f'{b:08b}' for b in row):<53}  {shown(row)}\n"
+        for at, row in rows(data, 6)
+    )
+
+
+def xxd_words(data: bytes) -> str:
+    """`xxd -e`: 32-bit words."""
+
+    def word(part: bytes) -> str:
+        return part[::-1].hex().rjust(8)
+
+    return "".join(
+        f"{at:08x}: {' '.join(word(row[n : n + 4]) for n in range(0, len(row), 4)):<35}"
+        f"   {shown(row)}\n"
+        for at, row in rows(data)
+    )
+
+
+def tshark(data: bytes) -> str:
+    """`tshark -x`."""
+    return (
+        "".join(f"{at:04x}  {row.hex(' '):<47}   {shown(row)}\n" for at, row in rows(data)) + "\n"
+    )
+
+
+def tcpdump(data: bytes) -> str:
+    """`tcpdump -X`: the headers of IP and TCP stand before the data."""
+    packet = bytes.fromhex("4500017f1c464000400662a0c0a80105c0a80107b3a52710") + bytes(16) + data
+    dump = "".join(
+        f"\t0x{at:04x}:  {row.hex(' ', -2):<39}  {shown(row)}\n" for at, row in rows(packet)
+    )
+    return (
+        f"17:14:03.123456 IP 192.168.1.5.45989 > 192.168.1.7.10000: Flags [P.], length 343\n{dump}"
+    )
+
+
+def netcat(data: bytes) -> str:
+    """`nc -o`."""
+    return "".join(f"< {at:08x} {row.hex(' '):<47} # {shown(row)}\n" for at, row in rows(data))
+
+
+def socat(data: bytes) -> str:
+    """`socat -x`, in two segments."""
+    half = len(data) // 2
+    return "".join(
+        f"> 2024/04/08 17:14:03.000123  length={len(part)} from={at} to={at + len(part) - 1}\n"
+        f" {part.hex(' ')}\n--\n"
+        for at, part in ((0, data[:half]), (half, data[half:]))
+    )
+
+
+def socat_text(data: bytes) -> str:
+    """`socat -v -x`."""
+    lines = "".join(f" {row.hex(' '):<48} {shown(row)}\n" for _, row in rows(data))
+    return (
+        f"< 2024/04/08 17:14:03.000123  length={len(data)} from=0 to={len(data) - 1}\n{lines}--\n"
+    )
+
+
+def powershell(data: bytes) -> str:
+    """`Format-Hex`."""
+    head = " " * 11 + bytes(range(16)).hex(" ").upper()
+    lines = (f"{at:08X}   {row.hex(' ').upper():<47}  {shown(row)}" for at, row in rows(data))
+    return "\n".join(["", head, "", *lines, "", ""])
+
+
+def mitmproxy(data: bytes) -> str:
+    return "".join(f"{at:010x} {row.hex(' '):<47}  {shown(row)}\n" for at, row in rows(data))
+
+
+def wireshark_c(data: bytes) -> str:
+    """Wireshark: copied as a C array."""
+    body = "\n".join(
+        ", ".join(f"0x{b:02x}" for b in row) + f", /* {shown(row).replace('*/', '..')} */"
+        for _, row in rows(data, 8)
+    )
+    return (
+        f"/* Frame (377 bytes) */\nstatic const unsigned char pkt1[{len(data)}] = {{\n{body}\n}};\n"
+    )
+
+
+def wireshark_string(data: bytes) -> str:
+    """Wireshark: copied as an escaped string."""
+    return "".join('"' + "".join(f"\\x{b:02x}" for b in row) + '" \\\n' for _, row in rows(data))
+
+
 def c_array(data: bytes) -> str:
     body = "\n".join("  " + ", ".join(f"0x{b:02x}" for b in row) + "," for _, row in rows(data, 12))
     return f"unsigned char dump_bin[] = {{\n{body}\n}};\nunsigned int dump_bin_len = {len(data)};\n"
@@ -117,6 +254,27 @@ WRITERS: dict[str, Writer] = {
     "od -A x": od("06x"),
     "od -A n with text": od_text,
     "Wireshark": wireshark,
+    "od -x": words("07o"),
+    "hexdump": words("07x"),
+    "od -b": octal(lambda byte: f"{byte:03o}"),
+    "od -c": octal(
+        lambda byte: ESCAPES.get(byte) or (chr(byte) if 32 <= byte < 127 else f"{byte:03o}")
+    ),
+    "od": octal_words,
+    "od -t u1": od_decimal,
+    "xxd -b": xxd_bits,
+    "xxd -e": xxd_words,
+    "tshark -x": tshark,
+    "tcpdump -X": tcpdump,
+    "nc -o": netcat,
+    "socat -x": socat,
+    "socat -v -x": socat_text,
+    "Format-Hex": powershell,
+    "mitmproxy": mitmproxy,
+    "Wireshark's C array": wireshark_c,
+    "Wireshark's string": wireshark_string,
+    "Go": lambda data: "x := []byte{" + ", ".join(f"{b:#x}" for b in data) + "}\n",
+    "Rust's {:x?}": lambda data: "got [" + ", ".join(f"{b:x}" for b in data) + "]\n",
     "bars": bars,
     "C array": c_array,
     "Python literal": lambda data: f"recv {data!r}\n",

@@ -450,7 +450,10 @@ class TestTree:
         unknown = Message(frame("micro-5408-realtime")).replace({"sensor_type": 0x9999}).build()
         run = decode("-", stdin=unknown)
         assert "  problem: sensor type 0x9999 is not known\n" in run.out
-        assert run.err == "1 frame: 1 data; 1 problem\n"
+        assert run.err == (
+            "1 frame: 1 data; 1 problem\n"
+            "sensor type 0x9999 is not known: --guess tries the known layouts\n"
+        )
 
     def test_a_damaged_frame_is_tentative_and_loudly_marked(self) -> None:
         run = decode("-", stdin=damaged(REALTIME, 70))
@@ -931,3 +934,14 @@ class TestTexts:
         data = HEARTBEAT + b"\r\n" + KEEP_ALIVE
         written = decode("--json", "-", stdin=data).out
         assert decode("--json", "-", stdin=written).out == written
+
+    def test_text_on_the_command_line_in_which_nothing_decodes_is_shown_unless_it_may_be_a_name(
+        self,
+    ) -> None:
+        run = decode("RECD: a5 4a 01 10 42 15 16 4e 1c ab a1 01 ...")
+        assert run.out.startswith("no frame  at 0, 12 bytes: incomplete frame at offset 0: ")
+        assert (
+            "hex: nothing in it decodes; shown as hex among text, as it is no plain hex" in run.err
+        )
+        assert run.code == 1
+        assert "no such file" in decode("2024-04-08-1714.log").err

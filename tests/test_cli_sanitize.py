@@ -91,7 +91,7 @@ def test_a_broken_line_is_left_out_and_said(tmp_path: Path) -> None:
     capture = lines([("a", LOGIN)]) + b'{"data": "zz"}\n'
     run = invoke("sanitize", "-", "-o", tmp_path / "out", stdin=capture)
     assert run.code == 0
-    assert "left out: -: line 2" in run.err
+    assert "left out: input: line 2" in run.err
 
 
 def test_streams_beyond_the_most_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

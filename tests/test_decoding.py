@@ -573,3 +573,14 @@ def test_impossible_guesses_are_told_where_guesses_are_asked_for() -> None:
     assert sure.problems == ()
     assert guessed.problems == ("grid_voltage_l2: 6553.5 V is outside 0 to 2000",)
     assert guessed.to_json()["problems"] == list(guessed.problems)
+
+
+@pytest.mark.parametrize("at", [None, ARRIVAL])
+def test_a_masked_frame_has_its_place_and_arrival(at: float | None) -> None:
+    decoder = Decoder()
+    (before,) = decoder.feed(HEARTBEAT, 100.0)
+    (found,) = decoder.feed_masked(HEARTBEAT[:7] + bytes(4) + HEARTBEAT[11:], (7, 8, 9, 10), at)
+    assert (before.at, found.at) == (100.0, at)
+    shown = found.to_json()
+    assert (shown["offset"], shown["reason"]) == (14, "masked: of 14 bytes not told: 7 to 10")
+    assert shown["tentative"]["name"] == "heartbeat"

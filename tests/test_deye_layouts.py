@@ -10,9 +10,8 @@ import pytest
 from inverterproto.deye.frame import PAYLOAD_AT, Frame, header_fields
 from inverterproto.deye.layouts import MODULES, layout_of
 from inverterproto.deye.layouts.head import DATA_HEAD, HEAD_ONLY
-from inverterproto.deye.layouts.tsun_micro import Version
 from inverterproto.errors import FieldError
-from inverterproto.layout import Field, Layout, Octets
+from inverterproto.layout import Field, Layout, Octets, Version
 from inverterproto.private import Private
 from inverterproto.quantity import QUANTITIES, lookup, template_of
 

@@ -720,7 +720,11 @@ def test_an_absent_value_is_built_as_what_stands_for_it() -> None:
         (COMMAND, {"frame_type": AT_KIND, "at": "AT+TIME=€\r"}, "at: not text"),
         (COMMAND, {"frame_type": AT_KIND, "at": 4}, "at: not text"),
         (COMMAND, {"frame_type": MODBUS_KIND, "modbus": "0103"}, "modbus: "),
-        (COMMAND, {"frame_type": MODBUS_KIND, "modbus": {"slave": 1}}, "function: is missing"),
+        (
+            COMMAND,
+            {"frame_type": MODBUS_KIND, "modbus": {"slave": 1}},
+            "modbus.function: is missing",
+        ),
         (
             COMMAND,
             {"frame_type": POWER_KIND, "output_power_limit": 7000},

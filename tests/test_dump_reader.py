@@ -1,5 +1,7 @@
 """Any text that holds frames gives these frames; any other text gives no trouble."""
 
+import shutil
+import subprocess
 from contextlib import suppress
 from itertools import pairwise
 
@@ -11,9 +13,13 @@ from inverterproto.alphaess.frame import Frame as AlphaFrame
 from inverterproto.deye.frame import Frame
 from inverterproto.errors import ProtocolError
 from inverterproto.families import framings
-from inverterproto.hexdump import DumpReader, Piece, readings
+from inverterproto.hexdump import DumpReader, Piece, Whole, readings
+from inverterproto.hexdump import choice as choice_module
 from inverterproto.hexdump import reader as reader_module
-from inverterproto.hexdump.forms import FORMS, from_digits
+from inverterproto.hexdump.forms import FORMS
+from inverterproto.hexdump.fragment import from_digits
+from inverterproto.hexdump.rows import Rows
+from inverterproto.hexdump.words import Misspelt
 from inverterproto.stream import Framed, StreamDecoder
 from tests.dumps import WRITERS, hexdump_c, log_line, xxd
 from tests.vectors import VALID, fixtures, raw
@@ -90,7 +96,6 @@ any_frame = deye_frames | alphaess_frames
 def test_any_frames_in_any_forms_cut_anywhere_are_read_back(
     written: list[tuple[bytes, str]], cuts: list[int]
 ) -> None:
-    written = [(data, written[0][1]) for data, _ in written]
     text = "\n".join(WRITERS[form](data) for data, form in written)
     ends = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
     chunks = [text[a:b] for a, b in pairwise(ends)]
@@ -163,6 +168,82 @@ class TestPlainHex:
         assert content(plain) == damaged(REALTIME, 40)
 
 
+class TestMixed:
+    def test_a_dump_behind_plain_hex_is_a_dump(self) -> None:
+        for form in ("od -A d", "od -A o", "od -A x", "od -x", "od -b", "od"):
+            text = f"{HEARTBEAT.hex()}\n{WRITERS[form](REALTIME)}{HEARTBEAT.hex(' ')}\n"
+            for chunks in ((text,), tuple(text), tuple(text.splitlines(keepends=True))):
+                assert content(*chunks) == HEARTBEAT + REALTIME + HEARTBEAT, form
+
+    def test_plain_hex_of_zeros_is_no_dump(self) -> None:
+        text = f"{HEARTBEAT.hex()}\n0000 0000 0000\n0000000000000000\n00000000 00000000\n"
+        assert content(text) == HEARTBEAT + bytes(6 + 8 + 8)
+
+    def test_a_long_line_of_plain_hex_is_given_before_it_ends(self) -> None:
+        reader = DumpReader(framings())
+        reader.feed(HEARTBEAT.hex() + "\n")
+        assert b"".join(p.data for p in reader.feed("00" * 5000)) == bytes(4999)
+        assert b"".join(p.data for p in reader.feed("00 hm\n")) == b""
+
+    def test_what_seems_to_begin_hides_nothing_that_follows(self) -> None:
+        noise = "x a5 ff 0f\n"  # it would have 4,108 bytes
+        text = noise + log_line(HEARTBEAT) + "\n" + xxd(REALTIME) + WRITERS["decimals"](HEARTBEAT)
+        assert frames(text) == [HEARTBEAT, REALTIME, HEARTBEAT]
+
+    def test_lines_that_wait_for_a_frame_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(choice_module, "MOST_DEFERRED", 100)
+        noise = log_line(HEARTBEAT) + "x a5 ff 0f\n"
+        reader = DumpReader(framings())
+        found = reader.feed(noise + WRITERS["decimals"](REALTIME))
+        found += reader.feed("nothing\n" * 100)
+        assert [piece.data for piece in [*found, *reader.finish()]] == [HEARTBEAT, REALTIME]
+
+
+class TestRealTools:
+    """What the tools themselves write, where they are installed."""
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            *(
+                "xxd",
+                "xxd -p",
+                "xxd -i",
+                "xxd -b",
+                "xxd -e",
+                "xxd -u -c 20",
+                "xxd -g 1",
+                "xxd -g 4",
+                "xxd -c 8",
+            ),
+            *("od", "od -x", "od -b", "od -c", "od -An -v -t x1z", "od -A d -t x1", "od -t x1z"),
+            *(
+                "od -A x -t x1",
+                "od -t x2",
+                "od -t x4",
+                "od -t u1",
+                "od -A n -v -t d1",
+                "od -t d1",
+                "od -v -A d -t x1",
+            ),
+            *("hexdump", "hexdump -C", "hexdump -b", "hexdump -c", "hexdump -x", "hexdump -v"),
+            *("base64", "base64 -w 0", "base64 -w 64"),
+            "python3 -c 'import sys; print(sys.stdin.buffer.read())'",
+            "python3 -c 'import sys; print(list(sys.stdin.buffer.read()))'",
+            "node -p 'JSON.stringify(require(\"fs\").readFileSync(0))'",
+            "perl -e 'undef $/; print unpack(\"H*\", <STDIN>)'",
+        ],
+    )
+    def test_is_read_back(self, command: str) -> None:
+        if shutil.which(command.split()[0]) is None:
+            pytest.skip("not installed here")
+        for data in REAL:
+            text = subprocess.run(  # noqa: S602 - ours
+                command, shell=True, input=data, capture_output=True, check=True, timeout=20
+            ).stdout.decode()
+            assert frames(text) == [data]
+
+
 class TestChoice:
     def test_a_frame_in_all_but_its_checksum_is_given_in_its_place(self) -> None:
         text = log_line(HEARTBEAT) + xxd(damaged(REALTIME, 40)) + log_line(REALTIME)
@@ -179,7 +260,7 @@ class TestChoice:
     def test_many_would_be_frames_do_not_wait_for_ever(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reader_module, "MOST_WAITING", 3)
+        monkeypatch.setattr(choice_module, "MOST_WAITING", 3)
         reader = DumpReader(framings())
         bad = damaged(HEARTBEAT, 12)
         given_ = [piece for _ in range(20) for piece in reader.feed(log_line(bad))]
@@ -201,6 +282,89 @@ class TestChoice:
         assert frames("0000: " + HEARTBEAT.hex() + " " * 5000 + ".") == [HEARTBEAT]
 
 
+def shown(text: str) -> tuple[bytes, str]:
+    """Return what is given of a text in which nothing decodes, and what is said."""
+    reader = DumpReader(framings())
+    given_ = reader.feed(text)
+    last = reader.finish()
+    with pytest.raises(ProtocolError) as caught:
+        given_.extend(last)
+    return b"".join(piece.data for piece in given_), str(caught.value)
+
+
+class TestWhereNothingDecodes:
+    CUT = REALTIME[:50]
+
+    @pytest.mark.parametrize(
+        "form", sorted(WRITERS.keys() - {"log rows", "socat -x", "tcpdump -X", "xxd -b"})
+    )
+    def test_the_beginning_of_a_frame_is_shown_in_any_form(self, form: str) -> None:
+        data, said = shown(f"It's this:\n{WRITERS[form](self.CUT)}")
+        assert data.startswith(self.CUT)
+        assert said.startswith("nothing in it decodes; shown as ")
+        assert said.endswith("line 1, column 1: expected hex digits and separators, found 'I'")
+
+    def test_of_a_log_line_what_stands_before_the_frame_is_left_out(self) -> None:
+        data, said = shown(f"2024-04-08 17:14:03,123 SENT: {self.CUT.hex(' ')} ...\n")
+        assert data == self.CUT
+        assert "no hex digit at line 1, column 25: " in said
+
+    def test_a_cut_dump_of_nothing_but_digits_is_read_as_a_dump(self) -> None:
+        data, said = shown(WRITERS["od -A d"](self.CUT))
+        assert data == self.CUT
+        assert said == "nothing in it decodes; shown as dump with addresses"
+
+    def test_a_lost_digit_costs_its_byte(self) -> None:
+        hex_ = REALTIME.hex(" ")
+        data, _ = shown(f"x: {hex_[:100]}{hex_[101:]}")
+        assert data == REALTIME[:33] + REALTIME[34:]
+
+    @pytest.mark.parametrize("text", ["TX: 01 03 02 01 0a 39 d3", "got: [1, 3, 2, 1, 10, 57, 211]"])
+    def test_a_bare_modbus_message_is_shown(self, text: str) -> None:
+        data, said = shown(text)
+        assert data == bytes.fromhex("0103 0201 0a39 d3")
+        assert "it is no plain hex: no hex digit at line 1, column " in said
+
+    def test_any_other_hex_is_shown(self) -> None:
+        assert shown("that: de ad be ef 00\n")[0] == bytes.fromhex("deadbeef00")
+
+    @pytest.mark.parametrize("text", ["hello", "say 'hello, world'", "q\nde ad\nbe ef", "x 12"])
+    def test_what_holds_hardly_anything_is_an_error(self, text: str) -> None:
+        data, said = shown(text)
+        assert data == b""
+        assert said.startswith("no hex digit at line ")
+
+    def test_of_much_text_the_beginning_is_shown(self) -> None:
+        reader = DumpReader(framings())
+        assert reader.feed("x: 11 22 33 44 55\n" * 50_000) == []
+        assert len(next(reader.finish()).data) == 1 << 16
+
+    def test_masked_digits_are_told_here_too(self) -> None:
+        reader = DumpReader(framings())
+        (*_, piece) = [
+            *reader.feed(f"x: {REALTIME[:7].hex()}****{self.CUT[9:].hex()} cut"),
+            next(reader.finish()),
+        ]
+        assert piece == Piece(self.CUT[:7] + b"\0\0" + self.CUT[9:], (7, 8))
+
+
+class TestMisspelt:
+    @pytest.mark.parametrize("written", ["g", "O", "l", "\u00e9"])
+    @pytest.mark.parametrize(
+        "text", [REALTIME.hex(), REALTIME.hex(" "), f"got: {REALTIME.hex(':')}"]
+    )
+    def test_a_letter_that_is_no_digit_is_not_guessed(self, text: str, written: str) -> None:
+        at = text.index(f"{REALTIME[20]:02x}", 50)
+        (piece,) = pieces(text[:at] + written + text[at + 1 :])
+        (place,) = piece.masked
+        assert (
+            piece.data[:place] + piece.data[place + 1 :] == REALTIME[:place] + REALTIME[place + 1 :]
+        )
+
+    def test_text_is_not_taken_for_misspelt_hex(self) -> None:
+        assert Misspelt().read("0xa5 the cafe is added at face value by decade") == (b"", ())
+
+
 class TestMasked:
     @pytest.mark.parametrize("mask", ["**", "xx", "XX", "??", "••", "█*"])
     def test_masked_digits_are_told_and_not_guessed(self, mask: str) -> None:
@@ -216,6 +380,45 @@ class TestMasked:
         zero = Frame(0x4710, (1, 2), 0, b"\0").build()
         text = f"x {zero[:7].hex()}********{zero[11:].hex()} {HEARTBEAT.hex()}"
         assert pieces(text) == [Piece(zero, (7, 8, 9, 10)), Piece(HEARTBEAT)]
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            "xxd",
+            "hexdump -C",
+            "od -A x",
+            "bars",
+            "plain",
+            "log line",
+            "request line",
+            "log rows",
+            "Node",
+        ],
+    )
+    def test_they_are_found_in_every_form_of_hex(self, form: str) -> None:
+        text = WRITERS[form](HEARTBEAT)
+        assert "ab" in text.lower()
+        found = pieces("x\n" + text.replace("ab", "**").replace("AB", "**"))
+        assert found == [Piece(HEARTBEAT.replace(b"\xab", b"\0"), (9,))]
+
+    @pytest.mark.parametrize("mask", ["▒▒", "..", "xX", "●●"])
+    @pytest.mark.parametrize("between", ["", " ", ":", "-"])
+    def test_there_are_many_ways_to_mask(self, mask: str, between: str) -> None:
+        hidden = between.join([mask] * 4)
+        text = f"got {HEARTBEAT[:7].hex(between or ' ')}{between or ' '}{hidden}{between or ' '}"
+        text += HEARTBEAT[11:].hex(between or " ")
+        assert pieces(text) == [Piece(HEARTBEAT[:7] + bytes(4) + HEARTBEAT[11:], (7, 8, 9, 10))]
+
+    @pytest.mark.parametrize("hidden", [(0,), (1, 2), (0, 1, 2)])
+    def test_a_mask_over_start_or_length_leaves_bytes(self, hidden: tuple[int, ...]) -> None:
+        hex_ = [f"{byte:02x}" for byte in HEARTBEAT]
+        for at in hidden:
+            hex_[at] = "**"
+        reader = DumpReader(framings())
+        assert reader.feed("got " + " ".join(hex_)) == []
+        piece = next(reader.finish())
+        assert piece.masked == hidden
+        assert len(piece.data) == len(HEARTBEAT)
 
     def test_after_squeezed_rows_they_are_where_they_belong(self) -> None:
         data = Frame(0x4210, (1, 2), 3, bytes(5) + bytes(96) + b"\x07" * 16).build()
@@ -246,10 +449,36 @@ class TestNotes:
         assert notes_of(HEARTBEAT.hex()) == ["read as plain hex"]
 
 
+class TestTextBeside:
+    """What stands behind the bytes of a row is left out only if it spells them."""
+
+    @pytest.mark.parametrize(
+        ("line", "data"),
+        [
+            ("0000: 6162 6363  abcc", b"abcc"),
+            ("0000: 6162 0a63  ab.c", b"ab\nc"),
+            ("0000: 6162 20    ab", b"ab "),
+            ("0000: 2030 3020   00", b" 00 "),
+            ("0000: 6162 **63  ab?c", b"ab\0c"),
+            ("0000: 6162 6363  dddd", b"abcc\xdd\xdd"),
+            ("0000: 6162 0a63  abcc", b"ab\nc\xab\xcc"),
+        ],
+    )
+    def test_of_a_row(self, line: str, data: bytes) -> None:
+        assert Rows().read(line).data == data
+
+
 class TestReadings:
     def test_every_form_that_gives_something_is_there_once(self) -> None:
-        assert readings("01 03 02") == [b"\x01\x03\x02", b"\x01\x03\x02"[:3]][:1]
-        assert b"\x01\x03\x02\x01\x0a" in readings("TX: [1, 3, 2, 1, 10]")
+        assert readings("01 03 02") == [
+            Whole("plain hex", Piece(b"\x01\x03\x02")),
+        ]
+        assert Whole("decimal numbers", Piece(b"\x01\x03\x02\x01\x0a")) in readings(
+            "TX: [1, 3, 2, 1, 10]"
+        )
+
+    def test_masked_digits_are_told(self) -> None:
+        assert readings("x 01\nx 0* 02\r\n")[0].piece == Piece(b"\x01\0\x02", (1,))
 
     def test_nothing_gives_nothing(self) -> None:
         assert readings("") == []
@@ -302,6 +531,15 @@ class TestOddities:
         "xx",
         "x ",
         "\x1b[",
+        "0x0x", "0X", "/*/", "*/", "xx ", "..", ". ", "a5 .. ", "a5..", "[", "[1,", "1,",
+        "245 ", "g", "a5g",
+        "0000000 a5\n", "0000000 4aa5\n", "0000000 245  \\0\n", "0000000 165\n*\n", "10100101 ",
+        "x a5 ff 0f\n", "x a5 01 00 10\n", "x 01 01 10 00 00 f0 00\n", "165, 1, 0\n",
+        "pQEAEEeXbU4c\n",
+        "x: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
+        "x: a5 01 00 10 47 97 ** 4e 1c ab a1 00 12 15\n",
+        "x a5 ff 0f\nx: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
+        "0000: a5 ff 0f\nb'\\xa5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15'\n",
         "a5 01 00 10 47 97 6d 4e 1c ab a1 00 13 15\n", "1\n", "a\n", "٣", "\xa0",
     ],
 )  # fmt: skip
@@ -323,8 +561,24 @@ def test_reading_is_linear(unit: str) -> None:
             best = min(best, process_time() - begin)
         return best
 
-    small, large = took(8_000), took(128_000)
+    small, large = took(4_000), took(64_000)
     assert large < 64 * max(small, 0.002)
+
+
+def test_a_line_without_end_takes_bounded_memory() -> None:
+    import tracemalloc
+
+    reader = DumpReader(framings())
+    tracemalloc.start()
+    try:
+        for _ in range(12):
+            reader.feed("q a5, 165 \\x01 " * 14_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    with suppress(ProtocolError):
+        list(reader.finish())
+    assert most < 40e6
 
 
 def test_every_form_has_its_own_name() -> None:

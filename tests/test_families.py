@@ -186,7 +186,7 @@ def test_a_family_says_its_messages_and_what_is_private(family: Family) -> None:
     assert expected[family.name].items() <= family.private_fields.items()
 
 
-def test_what_does_not_begin_like_a_frame_is_the_beginning_of_none() -> None:
-    assert FAMILIES["deye"].salvage(b"\xa5\x01") is None
-    assert FAMILIES["deye"].salvage(bytes(20)) is None
-    assert FAMILIES["alphaess"].salvage(b"\x01\x03" + bytes(20)) is None
+def test_bytes_without_the_beginning_of_a_frame_hold_no_private_field() -> None:
+    assert not list(FAMILIES["deye"].private_rows(b"\xa5\x01"))
+    assert not list(FAMILIES["deye"].private_rows(bytes(20)))
+    assert not list(FAMILIES["alphaess"].private_rows(b"\x01\x03" + bytes(20)))

@@ -1,7 +1,9 @@
 """What is private is nowhere in redacted bytes, and all else is as it was."""
 
+import json
 import re
 from collections.abc import Iterable
+from ipaddress import IPv6Address, IPv6Network
 from itertools import pairwise
 
 import pytest
@@ -267,6 +269,22 @@ def test_names_of_connections_are_redacted() -> None:
     assert redactor.label("7") == "7"
 
 
+def test_of_a_connection_in_a_pcap_the_addresses_are_replaced_and_the_ports_stay() -> None:
+    redactor = Redactor(KEY)
+    label = redactor.label("192.168.1.5:49152->47.88.8.200:10000 #12")
+    found = re.fullmatch(r"([0-9.]+):49152->([0-9.]+):10000 #12", label)
+    assert found is not None
+    assert not set(found.groups()) & {"192.168.1.5", "47.88.8.200"}
+    assert redactor.label("[2001:470::1]:49152->[::1]:7777") == redactor.label(
+        "[2001:470::1]:49152->[::1]:7777"
+    )
+    label = redactor.label("[2001:470::a]:49152->[::ffff:1.2.3.4]:7777")
+    found = re.fullmatch(r"\[([0-9a-f:]+)\]:49152->\[([0-9a-f:]+)\]:7777", label)
+    assert found is not None
+    assert all(IPv6Address(each) in IPv6Network("fd00::/8") for each in found.groups())
+    assert redactor.label("[2001:470::A]:1") == f"[{found[1]}]:1"
+
+
 def test_a_secret_that_is_another_kind_elsewhere_is_found_once() -> None:
     both = b'{"SN":"KK73319944","Password":"KK73319944","New":"1 KK73319944"}'
     out = redacted(alpha(1, 4, both), keep_unknown=True)
@@ -316,12 +334,12 @@ def test_there_is_an_end_to_looking_for_a_free_place(monkeypatch: pytest.MonkeyP
     assert StandIns(KEY).of(Private.IP, b"8.8.8.8")[:2] == b"0."
 
 
-def test_serials_of_eight_digits_are_found_as_four_bytes_and_smaller_numbers_not() -> None:
-    for number in (17_000_001, 12_345_678):
+def test_serials_are_found_as_numbers_but_where_zeros_make_them_stand_anywhere() -> None:
+    for number, found in ((17_000_001, True), (12_345_678, True), (0x01000001, False)):
         status = alpha(1, 16, f'{{"SN":"{number}"}}'.encode())
         octets = number.to_bytes(4, "little")
-        out = redacted(v5(0x7E, b"\0" * 4 + octets) + status, keep_unknown=True)
-        assert (octets in out) is (number < 1 << 24)
+        out = redacted(v5(0x7E, b"\xff" * 4 + octets) + status, keep_unknown=True)
+        assert (octets not in out) is found
 
 
 # Stand-ins
@@ -412,6 +430,51 @@ def streams(draw: st.DrawFn) -> bytes:
     return b"".join(parts)
 
 
+WORDS = st.text('ab0159 :/.-"\\é', max_size=12)
+KEYS = st.sampled_from([f.name for f in FIELDS if not (f.derived or f.private)])
+VALUES = st.one_of(
+    WORDS, st.integers(-9999, 9999).map(str), st.integers(-(10**9), 10**9), st.none(), st.booleans()
+)
+SECRET_TEXTS = st.sampled_from(
+    ["QX55667788", "8877665544", "a5b6", "Time", "Normal", "12:00", "SOC"]
+)
+
+
+@st.composite
+def batteries(draw: st.DrawFn) -> tuple[bytes, list[str]]:
+    """Draw messages of a battery that declare secrets, also such as equal ordinary values."""
+    secrets = draw(st.lists(SECRET_TEXTS, min_size=1, max_size=3))
+    private = ["SN", "Password", "License", "PhoneNumber", "WifiSN"]
+    parts = []
+    for secret in secrets:
+        told: dict[str, object] = {
+            "Time": "2021/03/24 12:00:00",
+            "EmsStatus": "Normal",
+            "Ppv1": "120",
+        }
+        told |= draw(st.dictionaries(KEYS, VALUES, max_size=5))
+        told[draw(st.sampled_from(private))] = secret
+        parts.append(alpha(1, draw(st.sampled_from([4, 10, 16])), json.dumps(told).encode()))
+    return b"".join(parts), secrets
+
+
+@given(batteries(), st.booleans())
+@settings(max_examples=150)
+def test_whatever_is_secret_all_that_was_measured_stays(
+    drawn: tuple[bytes, list[str]],
+    keep: bool,  # noqa: FBT001
+) -> None:
+    data, secrets = drawn
+    out = redacted(data, keep_unknown=keep)
+    before, after = decode(data), decode(out)
+    for old, new in zip(before, after, strict=True):
+        assert old.message is not None
+        assert new.message is not None
+        assert list(old.message.fields) == list(new.message.fields)
+        assert [reading.values for reading in old.readings] == [r.values for r in new.readings]
+    assert not leaks(out, [secret for secret in secrets if len(secret) == 10])
+
+
 @given(streams(), st.booleans())
 @settings(max_examples=150)
 def test_any_bytes_keep_their_frames_and_lose_the_logger(data: bytes, keep: bool) -> None:  # noqa: FBT001
@@ -424,6 +487,7 @@ def test_any_bytes_keep_their_frames_and_lose_the_logger(data: bytes, keep: bool
             raw = out[found.item.offset :][: len(found.item.raw)]
             again = decode(raw)
             assert [d.message and d.message.name for d in again] == [found.message.name]
+            assert [r.values for r in again[0].readings] == [r.values for r in found.readings]
             _same_values(found, again[0])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from inverterproto_cli.chunk import CAPTURE, Chunk, SourceError
 
 LONGEST_LINE = 1 << 24
-_LATEST_ARRIVAL = 1e11
+LATEST_ARRIVAL = 1e11
 """In the year 5138: a greater one counts milliseconds, or nothing."""
 _LINE = re.compile(
     rb'^[ \t]*+\{[^\n]*"(?:data|raw)"[ \t]*+:[ \t]*+"[0-9a-fA-F \t]*+(?:"|\Z)', re.MULTILINE
@@ -84,7 +84,7 @@ def _chunk(name: str, number: int, line: bytes) -> Chunk:
     return Chunk(
         name,
         data,
-        _arrival(where, entry.get("at")),
+        arrival(where, entry.get("at")),
         None if connection is None else str(connection),
         None if sender is None else str(sender),
         CAPTURE,
@@ -102,9 +102,16 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _arrival(where: str, at: object) -> float | None:
+def arrival(where: str, at: object) -> float | None:
+    """Return an arrival in unix seconds, or None where none is told.
+
+    Raises:
+        SourceError: it is no such time; `where` it stands is told.
+    """
     if at is None:
         return None
-    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < _LATEST_ARRIVAL:
-        raise SourceError(f"{where}: 'at' is no unix time in seconds: {str(at)[:40]}")
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < LATEST_ARRIVAL:
+        # What is no number may say anything: it is not quoted, as complaints are shown, too.
+        found = str(at)[:40] if isinstance(at, int | float) else "no number"
+        raise SourceError(f"{where}: 'at' is no unix time in seconds: {found}")
     return float(at)

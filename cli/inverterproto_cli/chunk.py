@@ -2,12 +2,24 @@
 
 from typing import NamedTuple
 
-BINARY, TEXT, CAPTURE = "binary", "text", "capture"
+BINARY, TEXT, CAPTURE, PCAP, PCAPNG = "binary", "text", "capture", "pcap", "pcapng"
 """How a source spells its bytes."""
 
 
 class SourceError(Exception):
     """A source that cannot be read; the message is for people."""
+
+
+class Gap(NamedTuple):
+    """A place in a stream at which what follows does not go on what came before.
+
+    Attributes:
+        offset: of the byte behind it, among the bytes that are there.
+        missing: how many bytes are missing; 0 where a connection ended or broke off.
+    """
+
+    offset: int
+    missing: int
 
 
 class Chunk(NamedTuple):
@@ -19,8 +31,10 @@ class Chunk(NamedTuple):
         at: their arrival in unix seconds, where a capture tells it.
         connection: the connection, where a capture tells it.
         sender: `"device"` or `"cloud"`, where a capture tells it.
-        form: how the source spells its bytes: `BINARY`, `TEXT` or `CAPTURE`.
+        form: how the source spells its bytes: `BINARY`, `TEXT`, `CAPTURE`, `PCAP` or `PCAPNG`.
         masked: offsets of bytes that the text does not tell: then this is one would-be frame.
+        gap: None where the bytes follow on those of the same stream before; else what was
+            incomplete there stays so.
     """
 
     source: str
@@ -30,6 +44,7 @@ class Chunk(NamedTuple):
     sender: str | None = None
     form: str = BINARY
     masked: tuple[int, ...] = ()
+    gap: Gap | None = None
 
     @property
     def stream(self) -> tuple[str, str | None, str | None]:

@@ -18,7 +18,8 @@ import click
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES, framings
 from inverterproto_cli.chunk import Chunk, SourceError
-from inverterproto_cli.sources import Listener, Source, find_sources, read
+from inverterproto_cli.layout_files import takes_layouts
+from inverterproto_cli.sources import PORTS, Listener, Source, find_sources, read
 from inverterproto_cli.stop import STOP
 from inverterproto_cli.summary import Summary
 
@@ -40,6 +41,22 @@ class Writer(Protocol):
         """Put out what is left."""
 
 
+class Decoders(Protocol):
+    """Decodes chunks."""
+
+    def feed(self, chunk: Chunk) -> Iterator[Decoded]:
+        """Decode a chunk."""
+        ...
+
+    def end(self) -> Iterator[Decoded]:
+        """End all streams: their source has no more."""
+        ...
+
+    def finish(self) -> Iterator[Decoded]:
+        """Give all that still waits for its time."""
+        ...
+
+
 class _Streams:
     """A decoder for each stream, all on one `Dates`."""
 
@@ -53,7 +70,7 @@ class _Streams:
         """Decode a chunk."""
         decoder = self._decoders.get(chunk.stream)
         if decoder is None:
-            origin = chunk._replace(data=b"", at=None, masked=())
+            origin = chunk._replace(data=b"", at=None, masked=(), gap=None)
             decoder = Decoder(
                 self.families, dates=self.dates, confidence=self.confidence, origin=origin
             )
@@ -62,6 +79,8 @@ class _Streams:
                 _, oldest = self._decoders.popitem(last=False)
                 yield from oldest.flush()
         self._decoders.move_to_end(chunk.stream)
+        if chunk.gap is not None:
+            yield from decoder.flush()
         if chunk.masked:
             yield from decoder.feed_masked(chunk.data, chunk.masked, chunk.at)
         else:
@@ -150,12 +169,34 @@ def _check_offset(
     help="Least confidence of fields that become readings: A sure, B one source, C a guess.",
 )
 @click.option(
+    "--payload",
+    "kind",
+    metavar="KIND",
+    envvar="INVERTERPROTO_PAYLOAD",
+    help="Take a payload without a frame: 0x5408 (a sensor type), deye:wifi, alphaess:16, …",
+)
+@click.option(
+    "--modbus",
+    is_flag=True,
+    envvar="INVERTERPROTO_MODBUS",
+    help="Take bare Modbus RTU messages, one behind another.",
+)
+@click.option(
     "--clock-offset",
     type=float,
     callback=_check_offset,
     envvar="INVERTERPROTO_CLOCK_OFFSET",
     metavar="SECONDS",
     help="An AlphaESS battery's clock minus UTC: its readings then have a time.",
+)
+@click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    envvar="INVERTERPROTO_PORT",
+    metavar="PORT",
+    help="In a pcap, show what goes to this port even without a frame, as to 7777, 7778, 10000.",
 )
 @click.option(
     "--strict",
@@ -195,25 +236,51 @@ def _check_offset(
     envvar="INVERTERPROTO_KEY_FILE",
     help="With --redact: make the stand-ins by this key.  [default: a random key]",
 )
+@click.option(
+    "--guess",
+    is_flag=True,
+    envvar="INVERTERPROTO_GUESS",
+    help="Try the known layouts on data of an unknown sensor type; for the eye only.",
+)
+@click.option(
+    "--diff",
+    is_flag=True,
+    envvar="INVERTERPROTO_DIFF",
+    help="Compare frames of one kind: which bytes change, count up, look like numbers or clocks.",
+)
+@click.option(
+    "--find",
+    multiple=True,
+    metavar="VALUE[,…]",
+    envvar="INVERTERPROTO_FIND",
+    help="Say where a value stands that is known: in all frames, or a list with one for each.",
+)
+@takes_layouts
 def command(
     inputs: tuple[str, ...],
     form: str | None,
     raw: bool,  # noqa: FBT001 - click's way to hand over an option
     family: str | None,
     confidence: str,
+    kind: str | None,
+    modbus: bool,  # noqa: FBT001
     clock_offset: float | None,
+    ports: tuple[int, ...],
     strict: bool,  # noqa: FBT001
     redact: bool,  # noqa: FBT001
     keep_unknown: bool,  # noqa: FBT001
     key_file: str | None,
     verbose: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
+    guess: bool,  # noqa: FBT001
+    diff: bool,  # noqa: FBT001
+    find: tuple[str, ...],
 ) -> None:
     """Show what bytes of an inverter, logger or battery say.
 
-    Takes files or standard input (binary, a capture in JSON lines, or any text with bytes in it:
-    dumps, logs, literals, base64, …) and hex on the command line. Several frames may follow one
-    another, of either protocol, with anything between them.
+    Takes files or standard input (binary, a capture in JSON lines, pcap and pcapng, or any text
+    with bytes in it: dumps, logs, literals, base64, …) and hex on the command line. Several frames
+    may follow one another, of either protocol, with anything between them.
 
     \b
     inverterproto decode dump.hex
@@ -222,24 +289,60 @@ def command(
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     if not inputs and sys.stdin is not None and sys.stdin.isatty():
         raise click.UsageError("Give a file, '-' for standard input, or hex (see --help).")
+    bare = None
+    if kind is not None or modbus:
+        from inverterproto_cli.bare import bare_of
+
+        senseless = {
+            "--family": family,
+            "--redact": redact,
+            "--keep-unknown": keep_unknown,
+            "--key-file": key_file,
+            "--modbus": modbus and kind is not None,
+            "--csv": modbus and form == "csv",
+            "--clock-offset": clock_offset if modbus else None,
+            "--guess": guess,
+            "--diff": diff,
+            "--find": find or None,
+        }
+        bare = bare_of(kind, confidence.upper(), clock_offset, senseless)
     try:
-        sources = find_sources(inputs)
+        sources = find_sources(inputs) if bare is None else find_sources(inputs, bare.holds)
     except SourceError as error:
         raise click.ClickException(_message(error)) from error
     name_sources = len(sources) > 1
-    writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
+    if guess or diff or find:
+        from inverterproto_cli.exploring import explorer
+
+        writer: Writer = explorer(
+            form, guess=guess, diff=diff, find=find, byte_map=raw, redact=redact, quiet=quiet
+        )
+    else:
+        writer = _writer(form or "tree", byte_map=raw, name_sources=name_sources)
     in_tree = form is None and sys.stdout.isatty() and sys.stderr.isatty()
-    summary = Summary(quiet=quiet, name_sources=name_sources, in_tree=in_tree, verbose=verbose)
+    noun = "frame" if bare is None else bare.noun
+    summary = Summary(
+        quiet=quiet,
+        name_sources=name_sources,
+        in_tree=in_tree,
+        verbose=verbose,
+        hints=not guess and bare is None,
+        noun=noun,
+    )
     streams = _Streams(family, clock_offset, confidence.upper())
     with STOP:
-        if redact:
+        if bare is not None:
+            failed = _run(sources, bare, writer, summary, bare.read)
+        elif redact:
             from inverterproto_cli.redacting import Redacting
 
-            redacting = Redacting(key_file, streams.families, keep_unknown=keep_unknown)
+            redacting = Redacting(
+                key_file, streams.families, keep_unknown=keep_unknown, ports=(*PORTS, *ports)
+            )
             sources = redacting.nameless(sources)
             failed = _run(sources, streams, writer, summary, redacting.read)
         else:
-            take = partial(read, looked_for=framings(streams.families))
+            take = partial(read, looked_for=framings(streams.families), ports=(*PORTS, *ports))
             failed = _run(sources, streams, writer, summary, take)
     summary.close()
     if redact and not quiet:
@@ -256,7 +359,7 @@ def _message(error: SourceError) -> str:
 
 
 def _run(
-    sources: list[Source], streams: _Streams, writer: Writer, summary: Summary, take: Take
+    sources: list[Source], streams: Decoders, writer: Writer, summary: Summary, take: Take
 ) -> bool:
     """Decode all sources; return whether one of them could not be read."""
 
@@ -267,12 +370,15 @@ def _run(
 
     failed = False
     with _progress(sources) as advance:
-        listener = Listener(advance, summary.complain, summary.note)
+        listener = Listener(
+            advance, summary.complain, summary.note, lambda it: summary.note(f"left out: {it}")
+        )
         for source in sources:
             if STOP.wanted:
                 break
             try:
                 for chunk in take(source, listener):
+                    summary.complain_of_gap(chunk)
                     put(streams.feed(chunk))
                     if source.size is None:
                         sys.stdout.flush()  # whoever reads a live stream wants to see it live

@@ -1,10 +1,14 @@
 """`inverterproto sanitize`: a dump or capture made fit to be posted.
 
-The output has the form of the input: binary, hex (32 bytes a line), or a capture with the
-same lines at the same times. It is written beside its place and put there when it is whole.
+The output has the form of the input: binary, a capture with the same lines at the same times, a
+pcap with the same segments at the same times, or of any text its bytes as plain hex (32 a line,
+those that are masked as `**`), without the words around them. It is written beside its place and
+put there when it is whole; until then, and when it is stopped or fails, there is nothing. It may be
+read by its owner only, as nobody has looked at it yet.
 """
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,31 +18,53 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from inverterproto_cli.captures import capture_line
-from inverterproto_cli.chunk import BINARY, CAPTURE, Chunk, SourceError
+from inverterproto_cli.chunk import BINARY, CAPTURE, PCAP, PCAPNG, TEXT, Chunk, SourceError
+from inverterproto_cli.layout_files import takes_layouts
+from inverterproto_cli.output import check_place, placing
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
+    from inverterproto_cli.pcap_writing import PcapSpelling
     from inverterproto_cli.redacting import Redacting
 
 _SPOOLED = 8 << 20
 _LINE = 32
 """Bytes in a line of hex."""
+_STOPS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 @click.command("sanitize")
 @click.argument("inputs", nargs=-1, metavar="FILE|-|HEX...")
 @click.option(
-    "-o", "--output", required=True, metavar="OUT", help="Where to; - is standard output."
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    envvar="INVERTERPROTO_OUTPUT",
+    help="Where to; - is standard output.",
 )
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
-@click.option("--keep-unknown", is_flag=True, help="Leave text of unknown meaning as it is.")
+@click.option(
+    "--force",
+    is_flag=True,
+    envvar="INVERTERPROTO_FORCE",
+    help="Write over a file that is there.",
+)
+@click.option(
+    "--keep-unknown",
+    is_flag=True,
+    envvar="INVERTERPROTO_KEEP_UNKNOWN",
+    help="Leave text of unknown meaning as it is.",
+)
 @click.option(
     "--key-file",
     metavar="FILE",
     envvar="INVERTERPROTO_KEY_FILE",
     help="Make the stand-ins by this key: the same ones every time.  [default: a random key]",
 )
-@click.option("-q", "--quiet", is_flag=True, help="No summary.")
+@click.option("-q", "--quiet", is_flag=True, envvar="INVERTERPROTO_QUIET", help="No summary.")
+@takes_layouts
 def command(
     inputs: tuple[str, ...],
     output: str,
@@ -58,39 +84,51 @@ def command(
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     from inverterproto_cli.redacting import Redacting
 
-    if output != "-" and not force and os.path.lexists(output):
-        raise click.UsageError(f"{output} is there already (--force writes over it)")
+    check_place(output, force=force)
     redacting = Redacting(key_file, keep_unknown=keep_unknown)
     try:
         sources = find_sources(inputs)
         if len(sources) != 1:
             raise click.UsageError("Give one input: each goes to a file of its own.")
-        with _reread(sources[0]) as source, _writing(output) as put:
-            _sanitize(source, redacting, put)
+        nameless = sources[0]._replace(name="input")  # a path may tell a serial, too
+        with _stoppable(), _reread(nameless) as source, placing(output) as put:
+            form = _sanitize(source, redacting, put)
     except SourceError as error:
         from inverterproto_cli.show import printable
 
         raise click.ClickException(printable(str(error))) from error
     if not quiet:
+        if form == TEXT:
+            click.echo("of the text only its bytes were kept, as plain hex", err=True)
         redacting.say()
 
 
-def _sanitize(source: Source, redacting: "Redacting", put: Callable[[bytes], object]) -> None:
+def _sanitize(source: Source, redacting: "Redacting", put: Callable[[bytes], object]) -> str:
+    """Sanitize a source; return its form."""
     redacting.learn(source)
 
-    def complain(complaint: str) -> None:
+    def leave_out(complaint: str) -> None:
         from inverterproto_cli.show import printable
 
         click.echo(f"left out: {printable(complaint)}", err=True)
 
-    spell = None
-    for chunk in redacting.read(source, Listener(complain=complain)):
-        spell = spell or _Spelling(chunk.form)
+    spell, form = None, ""
+    for chunk in redacting.read(source, Listener(complain=leave_out, left_out=leave_out)):
+        form = chunk.form
+        spell = spell or _spelling(form)
         put(spell.feed(chunk))
-    if not redacting.frames:
+    if spell is None or not (redacting.frames or redacting.masked):
         raise SourceError(f"{source.name}: no frame found, so nothing was written")
-    if spell is not None:
-        put(spell.finish())
+    put(spell.finish())
+    return form
+
+
+def _spelling(form: str) -> "_Spelling | PcapSpelling":
+    if form not in (PCAP, PCAPNG):
+        return _Spelling(form)
+    from inverterproto_cli.pcap_writing import PcapSpelling
+
+    return PcapSpelling(form)
 
 
 class _Spelling:
@@ -98,25 +136,46 @@ class _Spelling:
 
     def __init__(self, form: str) -> None:
         self.form = form
-        self._held = b""
+        self._held: list[str] = []
 
     def feed(self, chunk: Chunk) -> bytes:
+        """Return what can be written once a chunk is there."""
         if self.form == BINARY:
             return chunk.data
         if self.form == CAPTURE:
             return capture_line(chunk)
-        data = self._held + chunk.data
-        whole = len(data) - len(data) % _LINE
-        self._held = data[whole:]
-        return _hex_lines(data[:whole])
+        digits = [f"{byte:02x}" for byte in chunk.data]
+        for at in chunk.masked:
+            digits[at] = "**"
+        self._held += digits
+        whole = len(self._held) - len(self._held) % _LINE
+        lines = _hex_lines(self._held[:whole])
+        del self._held[:whole]
+        return lines
 
     def finish(self) -> bytes:
+        """Return what is left."""
         return _hex_lines(self._held)
 
 
-def _hex_lines(data: bytes) -> bytes:
-    lines = (data[at : at + _LINE].hex() + "\n" for at in range(0, len(data), _LINE))
+def _hex_lines(digits: list[str]) -> bytes:
+    lines = ("".join(digits[at : at + _LINE]) + "\n" for at in range(0, len(digits), _LINE))
     return "".join(lines).encode()
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let signals end the command at once: what is half written goes, and is no output."""
+
+    def stop(number: int, _frame: object) -> None:
+        sys.exit(128 + number)  # no KeyboardInterrupt: that ends the reading only, for `decode`
+
+    before = {number: signal.signal(number, stop) for number in _STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -137,31 +196,3 @@ def _reread(source: Source) -> Iterator[Source]:
 
         kept.flush()
         yield Source(source.name, reopen, kept.tell())  # type: ignore[arg-type]
-
-
-@contextmanager
-def _writing(output: str) -> Iterator[Callable[[bytes], object]]:
-    """Yield what writes to the output, which is there only when all went well."""
-    if output == "-":
-        with tempfile.SpooledTemporaryFile(_SPOOLED) as held:
-            yield held.write
-            held.seek(0)
-            while chunk := held.read(1 << 18):
-                sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
-        return
-    try:
-        descriptor, path = tempfile.mkstemp(
-            prefix=".sanitize-", dir=os.path.dirname(os.path.abspath(output))
-        )
-    except OSError as error:
-        raise SourceError(f"{output}: {error.strerror}") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file.write
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(path, output)
-    except BaseException:
-        os.unlink(path)
-        raise

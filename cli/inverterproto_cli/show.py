@@ -96,6 +96,8 @@ def item_reason(decoded: Decoded) -> str:
 def _title(message: Message, family: Family) -> list[Piece]:
     sender = {"device": "from device", "cloud": "to device"}.get(message.sender or "", "device")
     who = f"  {sender} {printable(message.device)}" if message.device else f"  {sender}"
+    if message.sender is None and message.device is None:
+        who = ""
     return [(message.name, "title"), (f"  {family.title}", "dim"), (who, "name")]
 
 

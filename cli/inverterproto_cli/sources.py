@@ -1,9 +1,10 @@
 """What a command decodes: files, standard input, hex on the command line; chunk by chunk.
 
-A source's form is told by its first bytes: JSON lines with `data` or `raw` are a capture
-(`captures.py`); what holds bytes that are no text is binary; all else is text with bytes in it, in
-whatever form: `inverterproto.hexdump` finds out. UTF-16, as some shells of Windows write it, is
-turned into UTF-8 first. Nothing is read whole, so that the size of a file does not matter.
+A source's form is told by its first bytes: pcap and pcapng are captures from the network
+(`pcap.py`); JSON lines with `data` or `raw` are a capture (`captures.py`); what holds bytes that
+are no text is binary; all else is text with bytes in it, in whatever form: `inverterproto.hexdump`
+finds out. UTF-16, as some shells of Windows write it, is turned into UTF-8 first, and gzip is
+unpacked. Nothing is read whole, so that the size of a file does not matter.
 """
 
 import codecs
@@ -12,23 +13,28 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
 from inverterproto.errors import ProtocolError
-from inverterproto.families import framings
+from inverterproto.families import FAMILIES, framings
 from inverterproto.hexdump import DumpReader, Piece, is_hex
 from inverterproto.stream import Framing
 from inverterproto_cli.captures import is_capture, read_capture
 from inverterproto_cli.chunk import BINARY, TEXT, Chunk, SourceError
 from inverterproto_cli.stop import STOP
 
+PORTS = frozenset((*(family.port for family in FAMILIES.values()), 7778))
+"""Where clouds listen; 7778 is the one that AlphaESS batteries also know."""
 CHUNK = 1 << 18
 _TEXT = frozenset(b"\t\n\v\f\r" + bytes(range(0x20, 0x7F)))
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*+[A-Za-z]")
 _LOOKED_AT = 4096
 """Bytes by which text is told from what is none."""
+_GZIP = b"\x1f\x8b\x08"
+_PCAP = tuple(map(bytes.fromhex, ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "0a0d0d0a")))
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -58,17 +64,35 @@ class Listener:
         progress: is told how many bytes of the source have been read, chunk by chunk.
         complain: is told of each part that cannot be read while the rest can.
         note: is told how a text was read, and what of it was left out.
+        left_out: is told what of a capture from the network is none of ours.
     """
 
     progress: Callable[[int], object] = _nobody
     complain: Callable[[str], object] = _nobody
     note: Callable[[str], object] = _nobody
+    left_out: Callable[[str], object] = _nobody
 
 
-def find_sources(arguments: tuple[str, ...]) -> list[Source]:
+def _holds_bytes(text: str) -> bool:
+    """Return whether a text holds a frame, or is no file's name and holds what may be of one."""
+    reader = DumpReader(framings())
+    pieces = reader.feed(text)
+    decodes = False
+    with suppress(ProtocolError):
+        for piece in reader.finish():
+            pieces.append(piece)
+        decodes = True
+    return any(piece.data for piece in pieces) and (decodes or " " in text)
+
+
+def find_sources(
+    arguments: tuple[str, ...], holds: Callable[[str], bool] = _holds_bytes
+) -> list[Source]:
     """Return what the arguments name: files, `-`, or hex (neighbours are one piece of hex).
 
-    Any other text is taken, too, if it holds a frame.
+    Args:
+        arguments: of the command line.
+        holds: whether any other text is taken: by default if it holds bytes.
 
     Raises:
         SourceError: an argument is none of these.
@@ -84,21 +108,13 @@ def find_sources(arguments: tuple[str, ...]) -> list[Source]:
             sources.append(_file_source(argument))
         elif is_hex(argument):
             words.append(argument)
-        elif _holds_frame(argument):
+        elif holds(argument):
             sources.append(_text_source(argument))
         else:
             raise SourceError(f"{argument or repr(argument)}: no such file, and no hex either")
     if words:
         sources.append(_text_source(" ".join(words)))
     return sources
-
-
-def _holds_frame(text: str) -> bool:
-    reader = DumpReader(framings())
-    try:
-        return any(piece.data for piece in chain(reader.feed(text), reader.finish()))
-    except ProtocolError:
-        return False
 
 
 def _standard_input() -> Source:
@@ -122,10 +138,35 @@ def _text_source(text: str) -> Source:
     return Source("hex", lambda: io.BytesIO(data), len(data))
 
 
+def read_whole(source: Source, most: int) -> tuple[bytes, str | None]:
+    """Return all bytes of a source, and the same as text if they are text.
+
+    Raises:
+        SourceError: it cannot be read, is empty, or has more than `most` bytes.
+    """
+    data = bytearray()
+    try:
+        with source.open() as file:
+            for chunk in _chunks(file, _nobody):
+                data += chunk
+                if len(data) > most:
+                    raise SourceError(f"{source.name}: more than {most:,} bytes")
+    except OSError as error:
+        raise SourceError(f"{source.name}: {error.strerror or error}") from error
+    if not data:
+        raise SourceError(f"{source.name}: is empty")
+    whole = bytes(data)
+    if encoding := _utf_16(whole):
+        whole = b"".join(_recoded([whole], encoding))
+    text = whole.removeprefix(codecs.BOM_UTF8)
+    return bytes(data), text.decode("utf-8", "surrogateescape") if is_text(text) else None
+
+
 def read(
     source: Source,
     listener: Listener = Listener(),
     looked_for: Sequence[Framing] | None = None,
+    ports: Iterable[int] = (),
 ) -> Iterator[Chunk]:
     """Yield the bytes of a source.
 
@@ -133,16 +174,17 @@ def read(
         source: what to read.
         listener: who is told how it goes.
         looked_for: the frames by which bytes are told from other text; those of all families.
+        ports: whose connections, in a capture from the network, are given even without a frame.
 
     Raises:
         SourceError: it cannot be read, or is not what its beginning promised.
     """
     try:
         with source.open() as file:
-            chunks = _chunks(file, listener.progress)
-            first = next(chunks, b"")
+            chunks = _unpacked(source.name, _chunks(file, listener.progress))
+            first = _with_magic(next(chunks, b""), chunks)
             if first:
-                yield from _read_form(source.name, first, chunks, listener, looked_for)
+                yield from _read_form(source.name, first, chunks, listener, looked_for, ports)
             elif not STOP.wanted:
                 raise SourceError(f"{source.name}: is empty")
     except OSError as error:
@@ -163,7 +205,12 @@ def _read_form(
     chunks: Iterator[bytes],
     listener: Listener,
     looked_for: Sequence[Framing] | None,
+    ports: Iterable[int],
 ) -> Iterator[Chunk]:
+    if first[:4] in _PCAP:
+        from inverterproto_cli.pcap import read_pcap
+
+        return read_pcap(name, chain([first], chunks), listener, looked_for or framings(), ports)
     if encoding := _utf_16(first):
         chunks = _recoded(chain([first], chunks), encoding)
         first = next(chunks, b"")
@@ -176,6 +223,39 @@ def _read_form(
         reader = DumpReader(looked_for or framings(), lambda it: listener.note(f"{name}: {it}"))
         return _read_text(name, chain([text], chunks), reader, listener)
     return (Chunk(name, chunk, form=BINARY) for chunk in chain([first], chunks))
+
+
+def _with_magic(first: bytes, chunks: Iterator[bytes]) -> bytes:
+    """Return the first bytes with so many more that they tell what they may be."""
+    while 0 < len(first) < 4 and any(magic.startswith(first) for magic in (_GZIP, *_PCAP)):
+        if not (chunk := next(chunks, b"")):
+            break
+        first += chunk
+    return first
+
+
+def _unpacked(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks, unpacked if they are gzip."""
+    first = _with_magic(next(chunks, b""), chunks)
+    chunks = chain([first], chunks)
+    if not first.startswith(_GZIP):
+        yield from chunks
+        return
+    import gzip
+    import zlib
+
+    from inverterproto_cli.chunk_file import ChunkFile
+
+    packed = ChunkFile(chunks)
+    file = gzip.GzipFile(fileobj=packed.as_file())
+    try:
+        while chunk := file.read1(CHUNK):
+            yield chunk
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        if packed.fault is None and not STOP.wanted:
+            raise SourceError(f"{name}: damaged gzip: {error}") from error
+    if packed.fault is not None:
+        raise packed.fault
 
 
 def _with_whole_line(text: bytes, chunks: Iterator[bytes]) -> bytes:

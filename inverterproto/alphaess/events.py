@@ -17,6 +17,10 @@ from inverterproto.alphaess.clock import parse_stamp
 _EVENT = re.compile(r"([0-9]{2}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}) +([0-9]{1,9})")
 _REASON = re.compile(r"reason:((?: *[0-9]{1,9}(?![0-9]))++) *!")
 _MAC = re.compile(r"MAC:((?:[0-9A-Fa-f]{2} ){5}[0-9A-Fa-f]{2}) *!")
+_RESTART = re.compile(
+    r"System is restart, *reason:(?: *[0-9]{1,9}(?![0-9]))*+ *!"
+    r"(?: *MAC:(?:[0-9A-Fa-f]{2} ){5}[0-9A-Fa-f]{2} *!)?"
+)
 
 
 def derive(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -54,3 +58,11 @@ def find_mac(content: str) -> tuple[int, int] | None:
     """Return where the MAC address stands in a `MsgContent`, if there is one."""
     found = _MAC.search(content)
     return found.span(1) if found else None
+
+
+def is_understood(fields: Mapping[str, Any]) -> bool:
+    """Return whether all that the fields' `MsgContent` says is known to be none of a person's."""
+    content = fields.get("MsgContent")
+    if fields.get("MsgType") == "System":
+        return isinstance(content, str) and _RESTART.fullmatch(content.strip()) is not None
+    return fields.get("MsgType") == "EventLog" and not derive(fields)[1]

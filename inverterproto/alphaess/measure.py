@@ -116,6 +116,23 @@ def measure(fields: Mapping[str, Any], confidence: str = "B") -> Measured:
     return Measured(values, tuple(problems))
 
 
+def sources(fields: Mapping[str, Any], key: str, confidence: str = "B") -> tuple[str, ...]:
+    """Return the keys that tell a quantity: its own, or those that it follows from.
+
+    What it follows from is found by leaving out one key after the other.
+    """
+    own = [field.name for field in FIELDS if field.quantity == key]
+    if own:
+        return tuple(name for name in fields if name.partition("#")[0] in own) or (own[0],)
+    told = measure(fields, confidence).values.get(key)
+
+    def told_without(name: str) -> Number | str | None:
+        rest = {other: value for other, value in fields.items() if other != name}
+        return measure(rest, confidence).values.get(key)
+
+    return tuple(name for name in fields if told_without(name) != told)
+
+
 def _repeated(
     name: str, fields: Mapping[str, Any], gauges: dict[str, _Gauge], problems: list[str]
 ) -> _Gauge | None:

@@ -259,6 +259,11 @@ class Message:
             if measured.values
         ]
 
+    def measuring(self, confidence: str = "B") -> list[tuple[int, Fields]]:
+        """Return for each of `records` its number among all rows (from 0) and its fields."""
+        measured = enumerate(self._measured(confidence))
+        return [(number, fields) for number, (fields, told) in measured if told.values]
+
     def _measured(self, confidence: str) -> list[tuple[Fields, Measured]]:
         """Return for each record its fields and what they measure."""
         if self.name not in KINDS:

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from inverterproto.deye.commands import command, reply
     from inverterproto.deye.dating import LoggerDating, Stamp
     from inverterproto.deye.frame import FRAMING, Frame, V5Framing
-    from inverterproto.deye.layouts import layout_of
+    from inverterproto.deye.layouts import (
+        add_layout,
+        layout_from_toml,
+        layout_of,
+        layout_to_toml,
+        remove_layout,
+    )
     from inverterproto.deye.masking import mask_frame
     from inverterproto.deye.messages import (
         DATA,
@@ -70,10 +76,14 @@ _HOMES = {
     "V5Framing": "frame",
     "WIFI": "messages",
     "Watcher": "session",
+    "add_layout": "layouts",
     "build_payload": "messages",
     "command": "commands",
     "is_request": "messages",
+    "layout_from_toml": "layouts",
     "layout_of": "layouts",
+    "layout_to_toml": "layouts",
+    "remove_layout": "layouts",
     "mask_frame": "masking",
     "reply": "commands",
 }
@@ -102,11 +112,15 @@ __all__ = [
     "Stick",
     "V5Framing",
     "Watcher",
+    "add_layout",
     "build_payload",
     "command",
     "is_request",
+    "layout_from_toml",
     "layout_of",
+    "layout_to_toml",
     "mask_frame",
+    "remove_layout",
     "reply",
 ]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from inverterproto.deye import payloads
-from inverterproto.errors import FieldError, ProtocolError
+from inverterproto.errors import FieldError, ProtocolError, within
 from inverterproto.field import Field
 from inverterproto.octets import Raw, as_bytes
 from inverterproto.private import Private
@@ -88,13 +88,23 @@ def _build_modbus(name: str) -> Callable[[Any], bytes]:
         from inverterproto.deye import modbus
 
         if isinstance(view, Mapping):
-            view = getattr(modbus, name)(view)
+            with within("modbus"):
+                view = getattr(modbus, name)(view)
         elif not isinstance(view, modbus.AnyMessage):
             raise FieldError("modbus", "not an object", expected="an object", found=repr(view))
         body: bytes = view.build()
         return body
 
     return build
+
+
+def _build_power_reply(value: object) -> bytes:
+    try:
+        return as_bytes(value)
+    except (ValueError, TypeError) as error:
+        raise FieldError(
+            "output_power_reply", "not bytes", expected="hexadecimal text", found=repr(value)
+        ) from error
 
 
 _TEXT = Body("at", _parse_text, _build_text, Private.TEXT)  # names and keys of networks, too
@@ -104,7 +114,7 @@ _MODBUS_REQUEST = Body(
 _MODBUS_REPLY = Body("modbus", _parse_modbus("parse_reply"), _build_modbus("reply_from_fields"))
 _POWER = Body("output_power_limit", _parse_power, _build_power)
 # The answer to a command of the third kind; 01 01 01 is all that was seen of it (source: T).
-_POWER_REPLY = Body("output_power_reply", lambda body: (body, ()), as_bytes)
+_POWER_REPLY = Body("output_power_reply", lambda body: (body, ()), _build_power_reply)
 
 BODIES: dict[int, dict[int, Body]] = {
     COMMAND: {MODBUS_KIND: _MODBUS_REQUEST, AT_KIND: _TEXT, POWER_KIND: _POWER},

@@ -72,6 +72,23 @@ def measure(layout: Layout, fields: Values, confidence: str = "B") -> Measured:
     return Measured(values, tuple(problems))
 
 
+def sources(layout: Layout, fields: Values, key: str, confidence: str = "B") -> tuple[str, ...]:
+    """Return the names of the fields that tell a quantity: its own, or those that it follows from.
+
+    What it follows from is found by leaving out one field after the other.
+    """
+    own = tuple(field.name for field in layout.fields if field.quantity == key)
+    if own:
+        return own
+    told = measure(layout, fields, confidence).values.get(key)
+
+    def told_without(name: str) -> Number | str | None:
+        rest = {other: value for other, value in fields.items() if other != name}
+        return measure(layout, rest, confidence).values.get(key)
+
+    return tuple(name for name in fields if told_without(name) != told)
+
+
 def _count(fields: Values, name: str | None) -> int | None:
     """Return what a counting field says, or None where there is none or it says nothing."""
     value = fields.get(name) if name is not None else None

@@ -21,7 +21,7 @@ from inverterproto.deye import bodies, payloads
 from inverterproto.deye.bodies import BODIES, COMMAND, COMMAND_REPLY, INTERIM_REPLY, Body
 from inverterproto.deye.dating import LoggerDating, Stamp
 from inverterproto.deye.frame import PAYLOAD_AT, Frame
-from inverterproto.deye.layouts import MODULES, layout_of
+from inverterproto.deye.layouts import layout_of, sensor_types
 from inverterproto.deye.layouts.head import HEAD_ONLY
 from inverterproto.errors import FieldError, ProtocolError
 from inverterproto.layout import Layout, Row
@@ -305,8 +305,10 @@ def build_payload(message_type: int, fields: Mapping[str, Any], onto: bytes | No
     Raises:
         FieldError: a field is not in this message, or cannot carry its value.
     """
-    entry = TYPES.get(message_type, _UNKNOWN)
-    layout = entry.layout(_selectors(message_type, fields) if onto is None else onto)
+    if onto is None:
+        layout = layout_for(message_type, fields)
+    else:
+        layout = TYPES.get(message_type, _UNKNOWN).layout(onto)
     bodies = BODIES.get(message_type)
     if bodies is None:
         return layout.build(fields, onto)
@@ -340,18 +342,23 @@ def _build_body(kind: Body, value: object, old: bytes) -> bytes:
     return kind.build(value)
 
 
-def _selectors(message_type: int, fields: Mapping[str, Any]) -> bytes:
-    """Return a payload of just those fields that choose a layout."""
+def layout_for(message_type: int, fields: Mapping[str, Any]) -> Layout:
+    """Return the layout of a message of some type that has these fields.
+
+    Raises:
+        FieldError: a field that chooses the layout cannot carry its value.
+    """
     if message_type == DATA:
-        names, layout = ("sensor_type",), HEAD_ONLY
+        names, head = ("sensor_type",), HEAD_ONLY
     else:
-        names, layout = ("sub_id",), payloads.WIFI
-    return layout.build({name: fields[name] for name in names if name in fields})
+        names, head = ("sub_id",), payloads.WIFI
+    chosen = head.build({name: fields[name] for name in names if name in fields})
+    return TYPES.get(message_type, _UNKNOWN).layout(chosen)
 
 
 def private_fields() -> dict[str, Private]:
     """Return every private field of every message by name, with the kind of secret it holds."""
-    layouts = [*payloads.ALL, *(layout for layout in map(layout_of, MODULES) if layout)]
+    layouts = [*payloads.ALL, *(layout for layout in map(layout_of, sensor_types()) if layout)]
     return {
         field.name: field.private
         for layout in layouts

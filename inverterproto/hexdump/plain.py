@@ -6,6 +6,8 @@ where it stands, because leaving out a character in the middle of a frame would 
 follows.
 """
 
+import re
+
 from inverterproto.errors import ProtocolError
 
 _SEPARATORS = " \t\n\r\f\v,;:-_|"
@@ -36,6 +38,44 @@ def is_hex(text: str) -> bool:
 def strip_prefixes(text: str) -> str:
     """Return the digits of a text that is hex."""
     return _drop_prefixes(text, "").translate(_DROP_SEPARATORS)
+
+
+LONGEST_ROW = 4096
+"""Characters of a line beyond which it is no row of a dump."""
+# The first row of a dump whose addresses and bytes are nothing but hex digits.
+_FIRST_ROW = re.compile(
+    r"\n[ \t]{0,16}+(?:0[xX])?+(?:0{6,16}+[: \t]|0{3,5}+(?::|[ \t]?+\||[ \t]{2}))"
+    r"[ \t|]{0,16}+(?:[0-9a-fA-F]{1,4}+|(?<=0{7}[ ])[01][0-7]{5})(?![0-9a-fA-F])"
+)
+
+
+def plain_part(text: str, held: str, *, at_line_start: bool, final: bool) -> tuple[int, int]:
+    """Tell how much of a text is plain hex, to a line's end.
+
+    Args:
+        text: what follows.
+        held: what `HexReader` holds of what came before.
+        at_line_start: whether the text begins a line.
+        final: whether nothing follows.
+
+    Returns:
+        Where the first line begins that is something else, or where the known part ends; and where
+        that ends: before a line that has yet to come whole, unless it is a long one.
+    """
+    known = text.rfind("\n") + 1
+    if final or len(text) - known > LONGEST_ROW:
+        known = len(text)
+    head = "\n" if at_line_start else ""
+    row = _FIRST_ROW.search(head + text[:known])
+    end = known if row is None else row.start() + 1 - len(head)
+    if is_plain(held + text[:end]):
+        return end, known
+    start = 0
+    for line in text[:end].split("\n"):
+        if not is_plain(held + line):
+            break
+        start, held = start + len(line) + 1, ""
+    return start, known
 
 
 class HexReader:

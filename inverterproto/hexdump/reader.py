@@ -1,23 +1,21 @@
-"""From text in chunks to bytes: all forms side by side, and the choice between what they find.
+"""From text in chunks to bytes: lines for the forms to read, or plain hex all through.
 
 See the package for the theory of operation.
 """
 
 import re
-from bisect import insort
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from inverterproto.errors import ProtocolError
-from inverterproto.hexdump.forms import FORMS, Form, Fragment
-from inverterproto.hexdump.plain import HexReader, is_plain
-from inverterproto.stream import Framed, Framing, Item, StreamDecoder
+from inverterproto.hexdump.choice import PLAIN, Choice, Note
+from inverterproto.hexdump.forms import FORMS
+from inverterproto.hexdump.plain import HexReader, plain_part
+from inverterproto.hexdump.search import Piece
+from inverterproto.stream import Framing
 
 LONGEST_LINE = 1 << 20
 """Characters; longer lines are cut."""
-MOST_WAITING = 256
-"""Frames and would-be frames that wait for the choice."""
 MOST_PLAIN = 1 << 18
 """Bytes of plain hex that are held until the first frame shows whether they are such."""
 
@@ -27,95 +25,10 @@ _ODD_LETTERS = {
     **dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\xad")),
     **dict.fromkeys(map(ord, "\u2018\u2019"), "'"),
     **dict.fromkeys(map(ord, "\u201c\u201d"), '"'),
-    **dict.fromkeys(map(ord, "\u2022\u2588\u25cf"), "*"),
+    **dict.fromkeys(map(ord, "\u2022\u2588\u2591\u2592\u2593\u25cf"), "*"),
 }
-"""Spaces that are none in ASCII, what has no width, and what word processors make of quotes."""
+"""Spaces that are none in ASCII, what has no width, what word processors make of quotes, masks."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*+[A-Za-z]")
-
-Note = Callable[[str], object]
-
-
-class Piece(NamedTuple):
-    """Some bytes that a text holds.
-
-    Attributes:
-        data: the bytes.
-        masked: offsets in `data` of bytes that the text does not tell; they are 0 there.
-    """
-
-    data: bytes
-    masked: tuple[int, ...] = ()
-
-
-class _Find(NamedTuple):
-    """A frame, or what would be one, found in some form; in the order of preference."""
-
-    first: int  # line
-    rank: int  # of the form
-    number: int  # in the form: makes finds different
-    last: int  # line
-    is_frame: bool
-    piece: Piece
-
-
-class _Stream:
-    """The bytes of one form, and what is found in them."""
-
-    def __init__(self, rank: int, form: Form, framings: Iterable[Framing]) -> None:
-        self.rank = rank
-        self.form = form
-        self._decoder = StreamDecoder(*framings)
-        self._size = 0
-        self._lines: deque[tuple[int, int]] = deque()  # end of a line's bytes, the line
-        self._masked: deque[int] = deque()
-        self._found = 0
-
-    @property
-    def pending(self) -> int | None:
-        """The line of a byte that may begin a frame of which more is to come, or None."""
-        at = self._decoder.undecided
-        return None if at is None else next(line for end, line in self._lines if end > at)
-
-    def read(self, line: str, number: int) -> list[_Find]:
-        """Take a line, return what it completes."""
-        fragment = self.form.read(line)
-        if not fragment.data:
-            return []
-        return self._add(fragment, number)
-
-    def _add(self, fragment: Fragment, number: int) -> list[_Find]:
-        self._masked.extend(self._size + at for at in fragment.masked)
-        self._size += len(fragment.data)
-        self._lines.append((self._size, number))
-        return self._finds(self._decoder.feed(fragment.data))
-
-    def finish(self) -> list[_Find]:
-        """Give up waiting for more."""
-        return self._finds(self._decoder.flush())
-
-    def _finds(self, items: Iterable[Item]) -> list[_Find]:
-        finds = [find for item in items if (find := self._find(item)) is not None]
-        self._forget(self._decoder.offset)
-        return finds
-
-    def _find(self, item: Item) -> _Find | None:
-        is_frame = isinstance(item, Framed)
-        if not is_frame and item.tentative is None:  # type: ignore[union-attr]
-            return None
-        start, end = item.offset, item.offset + len(item.raw)
-        self._forget(start)
-        first = self._lines[0][1]
-        last = next(line for upto, line in self._lines if upto >= end)
-        masked = tuple(at - start for at in self._masked if at < end)
-        self._found += 1
-        piece = Piece(item.raw, masked)
-        return _Find(first, self.rank, self._found, last, is_frame and not masked, piece)
-
-    def _forget(self, before: int) -> None:
-        while self._lines and self._lines[0][0] <= before:
-            self._lines.popleft()
-        while self._masked and self._masked[0] < before:
-            self._masked.popleft()
 
 
 class DumpReader:
@@ -127,100 +40,104 @@ class DumpReader:
     """
 
     def __init__(self, framings: Iterable[Framing], note: Note = lambda _note: None) -> None:
-        framings = list(framings)
-        self._streams = [_Stream(rank, form(), framings) for rank, form in enumerate(FORMS)]
-        self._plain_rank = next(s.rank for s in self._streams if s.form.name == "plain hex")
+        self._framings = list(framings)
+        self._choice = Choice(self._framings, note)
         self._note = note
         self._rest: list[str] = []  # the line that has not ended
         self._rest_size = 0
         self._line = 0  # the number of the line last read
-        self._waiting: list[_Find] = []
-        self._taken = 0  # the last line of what was given
-        self._taken_by = -1  # the form of what was given last
-        self._given = False
-        self._decodes = False  # there is a frame, or what would be one
         self._hex: HexReader | None = HexReader()  # as long as all is plain hex
         self._misfit: ProtocolError | None = None
         self._held: list[bytes] = []  # what the plain reading gives, until it is known to be right
         self._held_size = 0
         self._only_plain = False  # it is
+        self._was_plain = False  # it was so far
+        self._at_line_start = True  # what comes next; only then
 
     def feed(self, text: str) -> list[Piece]:
         """Take a chunk of text, return the bytes that are known now."""
+        pieces: list[Piece] = []
         if self._only_plain:
-            text, pieces = self._read_plain(text)
-        else:
-            pieces = []
+            text = self._read_plain(self._take_rest() + text, pieces)
         self._rest.append(text)
         self._rest_size += len(text)
-        if "\n" not in text and self._rest_size <= LONGEST_LINE:
+        if self._only_plain or ("\n" not in text and self._rest_size <= LONGEST_LINE):
             return pieces
-        *lines, rest = "".join(self._rest).split("\n")
+        *lines, rest = self._take_rest().split("\n")
         if len(rest) > LONGEST_LINE:
             *cut, rest = _cut(rest)
             lines += cut
         for at, line in enumerate(lines):
             pieces += self._read(line)
             if self._only_plain:
-                self._keep("")
                 return pieces + self.feed("\n".join([*lines[at + 1 :], rest]))
-        self._keep(rest)
+        self._rest, self._rest_size = [rest], len(rest)
         return pieces
 
-    def _keep(self, rest: str) -> None:
-        self._rest = [rest]
-        self._rest_size = len(rest)
+    def _take_rest(self) -> str:
+        rest = "".join(self._rest)
+        self._rest, self._rest_size = [], 0
+        return rest
 
     def finish(self) -> Iterator[Piece]:
         """Yield the last bytes.
 
         Raises:
             ProtocolError: nothing decodes, and it is no plain hex either; or it is, but of an odd
-                number of digits.
+                number of digits. What there is to show was yielded before.
         """
-        rest = "".join(self._rest)
-        self._keep("")
+        rest, pieces = self._take_rest(), list[Piece]()
+        if self._only_plain:
+            rest = self._read_plain(rest, pieces, final=True)
         if rest:
-            yield from self._read(rest)
+            pieces += self._read(rest)
+        choice = self._choice
         if not self._only_plain:
-            for stream in self._streams:
-                self._add(stream.finish())
-            yield from self._settle(final=True)
-        if not self._decodes and self._misfit is not None:
+            pieces += choice.finish()
+            if choice.plain_first:
+                pieces += self._trust_plain(decodes=True)
+        yield from pieces
+        if not choice.decodes and not self._was_plain:
+            yield from self._salvage()
+        if not choice.decodes and self._misfit is not None:
             raise self._misfit
-        if self._hex is not None and (self._only_plain or not self._given):
-            yield Piece(b"".join(self._held))
-            yield Piece(self._hex.finish())
-        elif self._line > self._taken:
-            self._leave_out(self._line + 1)
+        if self._only_plain or (self._hex is not None and not choice.decodes):
+            yield from self._end_plain()
+        elif self._line > choice.taken:
+            choice.leave_out(self._line + 1)
+
+    def _salvage(self) -> Iterator[Piece]:
+        """Yield what there is to show where nothing decodes; the error to come says so."""
+        from inverterproto.hexdump.salvage import salvage
+
+        found = salvage(self._choice.searches, self._framings)
+        plain = self._hex is not None
+        if found is None or (plain and (found.rank == PLAIN or not found.begins)):
+            return
+        message = f"nothing in it decodes; shown as {self._choice.searches[found.rank].form.name}"
+        misfit = self._misfit or ProtocolError("")
+        if misfit.message:
+            message += f", as it is no plain hex: {misfit.message}"
+        self._misfit = ProtocolError(message, expected=misfit.expected, found=misfit.found)
+        yield found.piece
 
     # Plain hex
 
-    def _read_plain(self, text: str) -> tuple[str, list[Piece]]:
+    def _read_plain(self, text: str, pieces: list[Piece], *, final: bool = False) -> str:
         """Read as much of a text as is plain hex, to a line's end; return the rest."""
         reader = self._hex
         assert reader is not None  # noqa: S101 - as long as all is plain
-        if is_plain(reader.held + text):
-            self._line += text.count("\n")
-            return "", [Piece(reader.feed(text))]
-        lines = text.split("\n")
-        at = next(
-            at for at, line in enumerate(lines) if not is_plain((at == 0) * reader.held + line)
-        )
-        kept = "".join(line + "\n" for line in lines[:at])
-        pieces = [Piece(reader.feed(kept))]
-        self._line += at
-        self._taken, self._taken_by = self._line, self._plain_rank
-        self._only_plain = False
-        self._try_plain(lines[at])
-        return "\n".join(lines[at:]), pieces
-
-    @property
-    def _all_is_plain(self) -> bool:
-        """Whether nothing speaks against the plain reading of the whole text."""
-        if self._hex is None or self._given:
-            return False
-        return not self._waiting or any(one.rank == self._plain_rank for one in self._waiting)
+        end, known = plain_part(text, reader.held, at_line_start=self._at_line_start, final=final)
+        part = text[:end]
+        pieces.append(Piece(reader.feed(part)))
+        self._line += part.count("\n")
+        self._at_line_start = part.endswith("\n") if part else self._at_line_start
+        if end < known:
+            self._choice.taken, self._choice.taken_by = self._line, PLAIN
+            self._only_plain = False
+            self._try_plain(text[end:].partition("\n")[0])
+            self._hex = None
+        return text[end:]
 
     def _try_plain(self, line: str) -> None:
         """Read a line as plain hex, as long as all before it was that."""
@@ -236,13 +153,20 @@ class DumpReader:
 
     def _trust_plain(self, *, decodes: bool) -> list[Piece]:
         """Take all for plain hex from now on."""
+        self._choice.forget(decodes=decodes)
+        self._only_plain = self._was_plain = self._at_line_start = True
+        self._note("read as plain hex")
+        return self._take_held()
+
+    def _take_held(self) -> list[Piece]:
         pieces = [Piece(b"".join(self._held))]
         self._held.clear()
-        self._waiting.clear()
-        self._given = self._only_plain = True
-        self._decodes = decodes
-        self._note("read as plain hex")
         return pieces
+
+    def _end_plain(self) -> Iterator[Piece]:
+        assert self._hex is not None  # noqa: S101 - as long as all is plain
+        yield from self._take_held()
+        yield Piece(self._hex.finish())
 
     # All forms
 
@@ -254,79 +178,14 @@ class DumpReader:
             line = line.translate(_ODD_LETTERS)
         if "\x1b" in line:
             line = _COLOUR.sub("", line)
-        for stream in self._streams:
-            self._add(stream.read(line, self._line))
-        pieces = self._settle() if self._waiting else []
-        if self._hex is not None and not self._given and self._held_size > MOST_PLAIN:
+        choice = self._choice
+        choice.all_is_plain = self._hex is not None and not self._was_plain
+        pieces = choice.read(line, self._line)
+        if choice.plain_first:
+            return self._trust_plain(decodes=True)
+        if choice.all_is_plain and not choice.decodes and self._held_size > MOST_PLAIN:
             return self._trust_plain(decodes=False)
         return pieces
-
-    def _add(self, finds: Iterable[_Find]) -> None:
-        for find in finds:
-            insort(self._waiting, find)
-
-    def _settle(self, *, final: bool = False) -> list[Piece]:
-        """Choose among what was found, as far as that can be done now."""
-        pieces: list[Piece] = []
-        while frame := next(self._ready(final=final), None):
-            if self._hex is not None and frame.rank == self._plain_rank and not self._given:
-                return self._trust_plain(decodes=True)
-            before = [
-                one
-                for one in self._waiting
-                if not one.is_frame
-                and (one.last < frame.first or (one.rank == frame.rank and one < frame))
-            ]
-            for one in before:
-                pieces += self._give(one)
-            pieces += self._give(frame)
-            done = {*before, frame}
-            self._waiting = [one for one in self._waiting if one not in done and self._is_free(one)]
-        if final and not self._all_is_plain:
-            for one in self._waiting:
-                pieces += self._give(one)
-            self._waiting.clear()
-        while len(self._waiting) > MOST_WAITING:
-            pieces += self._give(self._waiting.pop(0))
-        return pieces
-
-    def _ready(self, *, final: bool) -> Iterator[_Find]:
-        """Yield the frames that no stronger form can dispute any more."""
-        frames = [find for find in self._waiting if find.is_frame]
-        if not frames:
-            return
-        pending = [(stream.pending, stream.rank) for stream in self._streams]
-        for find in frames:
-            disputed = any(
-                line is not None and self._taken < line < find.first and rank < find.rank
-                for line, rank in pending
-            )
-            if disputed and not final:
-                return  # what comes later must not overtake it
-            yield find
-
-    def _is_free(self, find: _Find) -> bool:
-        return find.first > self._taken or find.rank == self._taken_by
-
-    def _give(self, find: _Find) -> list[Piece]:
-        if not self._is_free(find):
-            return []
-        form = self._streams[find.rank].form.name
-        if find.first > self._taken + 1:
-            self._leave_out(find.first)
-        if find.rank != self._taken_by:
-            self._note(f"from line {find.first:,}: read as {form}")
-        if find.piece.masked:
-            count = len(find.piece.masked)
-            self._note(f"line {find.first:,}: a frame with {count} masked bytes")
-        self._taken, self._taken_by = find.last, find.rank
-        self._given = self._decodes = True
-        return [find.piece]
-
-    def _leave_out(self, until: int) -> None:
-        first, last = self._taken + 1, until - 1
-        lines = f"line {first:,}" if first == last else f"lines {first:,} to {last:,}"
-        self._note(f"left out {lines}: nothing in it decodes")
 
 
 def _cut(line: str) -> Iterator[str]:
@@ -339,16 +198,33 @@ def _cut(line: str) -> Iterator[str]:
     yield line
 
 
-def readings(text: str) -> list[bytes]:
+class Whole(NamedTuple):
+    """What all of a text would be in some form.
+
+    Attributes:
+        form: what the form is called.
+        piece: the bytes.
+    """
+
+    form: str
+    piece: Piece
+
+
+def readings(text: str) -> list[Whole]:
     """Return what a text would be in each form that gives anything, the strongest first.
 
     For bytes that are no frames, so that what decodes cannot tell: the caller has to.
     """
-    lines = text.translate(_ODD_LETTERS).split("\n")
-    found: list[bytes] = []
-    for form in FORMS:
-        reader = form()
-        data = b"".join(reader.read(line).data for line in lines)
-        if data and data not in found:
-            found.append(data)
+    lines = [_COLOUR.sub("", line) for line in text.translate(_ODD_LETTERS).split("\n")]
+    found: list[Whole] = []
+    for kind in FORMS:
+        form = kind()
+        data, masked = bytearray(), list[int]()
+        for line in lines:
+            fragment = form.read(line.removesuffix("\r"))
+            masked += [len(data) + at for at in fragment.masked]
+            data += fragment.data
+        whole = Whole(form.name, Piece(bytes(data), tuple(masked)))
+        if data and all(whole.piece != other.piece for other in found):
+            found.append(whole)
     return found

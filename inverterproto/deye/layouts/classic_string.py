@@ -104,14 +104,15 @@ _ME3000SP_OWN = (
     Field(213, "inverter_clock", Clock, meaning="local or UTC, as it was set", **_SOFAR),
 )
 
-LAYOUTS = {
-    0x0504: Layout(
+LAYOUTS = (
+    Layout(
         "solis_string",
         "Solis string inverter",
         (*_head(_SOLIS), *_solar(_SOLIS), *_grid(_SOLIS), *_SOLIS_FROM_73),
         source="I",
+        sensor_type=0x0504,
     ),
-    0x2701: Layout(
+    Layout(
         "sofar_string",
         "Sofar string inverter (KTL-X)",
         (
@@ -123,12 +124,14 @@ LAYOUTS = {
         ),
         source="N",
         checked=False,
+        sensor_type=0x2701,
     ),
-    0x2703: Layout(
+    Layout(
         "sofar_battery",
         "Sofar battery inverter (ME3000SP)",
         (*_head(_SOFAR), *_grid(_SOFAR), *_SOFAR_FROM_73, *_ME3000SP_OWN),
         source="N",
         checked=False,
+        sensor_type=0x2703,
     ),
-}
+)

@@ -45,6 +45,8 @@ _FIELDS = (
     *(measured(199 + 2 * n, f"grid_power_l{n}", Int16sb, **_HYBRID) for n in _PHASES),
 )
 
-LAYOUTS = {
-    0x5411: Layout("hybrid", "Deye hybrid inverter", _FIELDS, source="H", checked=False),
-}
+LAYOUTS = (
+    Layout(
+        "hybrid", "Deye hybrid inverter", _FIELDS, source="H", checked=False, sensor_type=0x5411
+    ),
+)

@@ -4,10 +4,17 @@ from inverterproto.deye.layouts.head import DATA_HEAD
 from inverterproto.layout import Field, Layout, Text
 from inverterproto.private import Private
 
-LAYOUTS = {
+LAYOUTS = (
     # Not even where its serial stands is known.
-    0x5413: Layout("relay_module", "Deye relay module", DATA_HEAD, source="H", checked=False),
-    0x1097: Layout(
+    Layout(
+        "relay_module",
+        "Deye relay module",
+        DATA_HEAD,
+        source="H",
+        checked=False,
+        sensor_type=0x5413,
+    ),
+    Layout(
         "tsun_1097",
         "TSUN, sensor type 0x1097",
         (
@@ -23,5 +30,6 @@ LAYOUTS = {
         ),
         source="T",
         checked=False,
+        sensor_type=0x1097,
     ),
-}
+)

@@ -125,13 +125,14 @@ _FIELDS = (
     ),
 )
 
-LAYOUTS = {
-    0x5408: Layout(
+LAYOUTS = (
+    Layout(
         "micro_inverter",
         "Deye micro-inverter",
         _FIELDS,
         source="H, M, I",
         trackers="mppt_count",
         phases="phase_count",
-    )
-}
+        sensor_type=0x5408,
+    ),
+)

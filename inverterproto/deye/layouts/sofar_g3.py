@@ -45,12 +45,13 @@ _FIELDS = (
     measured(711, "bus_voltage", Int16ub, "1/10", **_SOFAR),
 )
 
-LAYOUTS = {
-    0x270A: Layout(
+LAYOUTS = (
+    Layout(
         "sofar_g3",
         "Sofar string inverter or hybrid (KTLX-G3, HYD-EP)",
         _FIELDS,
         source="N",
         checked=False,
-    )
-}
+        sensor_type=0x270A,
+    ),
+)

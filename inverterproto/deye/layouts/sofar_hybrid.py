@@ -58,8 +58,13 @@ _FIELDS = (
     Field(189, "inverter_clock", Clock, meaning="local or UTC, as it was set", **_SOFAR),
 )
 
-LAYOUTS = {
-    0x2708: Layout(
-        "sofar_hybrid", "Sofar hybrid inverter (HYD6000-ES)", _FIELDS, source="N", checked=False
-    )
-}
+LAYOUTS = (
+    Layout(
+        "sofar_hybrid",
+        "Sofar hybrid inverter (HYD6000-ES)",
+        _FIELDS,
+        source="N",
+        checked=False,
+        sensor_type=0x2708,
+    ),
+)

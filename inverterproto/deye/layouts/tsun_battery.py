@@ -41,4 +41,4 @@ _FIELDS = (
     Field(109, "software_version", Int16ub, hexadecimal=True, source="T"),
 )
 
-LAYOUTS = {0x3026: Layout("tsun_battery", "TSUN battery storage", _FIELDS, source="T")}
+LAYOUTS = (Layout("tsun_battery", "TSUN battery storage", _FIELDS, source="T", sensor_type=0x3026),)

@@ -8,24 +8,8 @@ here was the same in all frames that T saw, or is not understood.
 from construct import Int16ub, Int32ub
 
 from inverterproto.deye.layouts.head import DATA_HEAD
-from inverterproto.layout import Field, Layout, Octets, Text, measured
+from inverterproto.layout import Field, Layout, Text, Version, measured
 from inverterproto.private import Private
-
-
-def _decode_version(raw: bytes) -> str:
-    digits = raw.hex().upper()
-    return f"V{digits[0]}.{digits[1]}.{digits[2:]}"
-
-
-def _encode_version(text: str) -> bytes:
-    raw = bytes.fromhex(text.removeprefix("V").replace(".", ""))
-    if len(raw) != 2 or _decode_version(raw) != text:
-        raise ValueError("a version like V4.0.10")
-    return raw
-
-
-Version = Octets("version 2", 2, _decode_version, _encode_version)
-"""A version of four hexadecimal digits, `V4.0.10` (source: T)."""
 
 _PV = (1, 2, 3, 4)
 _PERCENT = "100/1024"
@@ -67,6 +51,8 @@ _FIELDS = (
     Field(407, "unknown_407", Int16ub, confidence="C", source="T", meaning="0 in all frames seen"),
 )
 
-LAYOUTS = {
-    0x02B0: Layout("tsun_micro", "TSUN micro-inverter (GEN3 PLUS)", _FIELDS, source="T"),
-}
+LAYOUTS = (
+    Layout(
+        "tsun_micro", "TSUN micro-inverter (GEN3 PLUS)", _FIELDS, source="T", sensor_type=0x02B0
+    ),
+)

@@ -1,0 +1,79 @@
+"""Files that a command writes: put in their place when they are whole, and over nothing unasked.
+
+What nothing is lost by writing to (standard output, a pipe, a device) is written to as it is, once
+all is there. A file is written beside its place, readable for its owner only; what a link names is
+written over, not the link.
+"""
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO
+
+import click
+
+from inverterproto_cli.chunk import SourceError
+
+_SPOOLED = 8 << 20
+
+
+def check_place(output: str, *, force: bool) -> None:
+    """Complain if a file is there already."""
+    if not force and os.path.lexists(output) and not _is_stream(output):
+        raise click.UsageError(f"{output} is there already (--force writes over it)")
+
+
+@contextmanager
+def placing(output: str) -> Iterator[Callable[[bytes], object]]:
+    """Yield what writes to an output (`-`: standard output), there only when all went well.
+
+    Raises:
+        SourceError: it cannot be written.
+    """
+    try:
+        with _file(output) as file:
+            yield file.write
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SourceError(f"{output}: {error.strerror or error}") from error
+
+
+def _is_stream(output: str) -> bool:
+    """Return whether something is written to as it is, such as a pipe: nothing is lost there."""
+    try:
+        mode = os.stat(output).st_mode
+    except OSError:
+        return output == "-"
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextmanager
+def _file(output: str) -> Iterator[IO[bytes]]:
+    """Yield a file that becomes the output when all went well."""
+    if _is_stream(output):
+        with tempfile.SpooledTemporaryFile(_SPOOLED) as held:
+            yield held
+            held.seek(0)
+            if output == "-":
+                shutil.copyfileobj(held, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+            else:
+                with open(output, "wb") as stream:
+                    shutil.copyfileobj(held, stream)
+        return
+    place = os.path.realpath(output)
+    descriptor, path = tempfile.mkstemp(prefix=".inverterproto-", dir=os.path.dirname(place))
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path, place)
+    except BaseException:
+        os.unlink(path)
+        raise
