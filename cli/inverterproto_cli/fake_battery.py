@@ -5,10 +5,14 @@ With files it sends these, as they are; without, it is a battery that lives thro
 """
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from inverterproto_cli.address import Address
+    from inverterproto_cli.exchange import Tally
 
 DEFAULT_SERVER = "127.0.0.1:7778"
 
@@ -141,10 +145,38 @@ def command(
             show=None if quiet else _show,
         )
     else:
-        raise click.UsageError("no files")
+        _live(address, connections, speed, tally)
     tally.say()
     if not tally.is_fine:
         sys.exit(1)
+
+
+def _live(address: "Address", count: int, speed: float, tally: "Tally") -> None:
+    """Let batteries live through a day."""
+    import asyncio
+
+    from inverterproto.alphaess.frame import FRAMING
+    from inverterproto.alphaess.session import Battery, BatterySession
+    from inverterproto_cli.driving import Clock, drive
+    from inverterproto_cli.household import DAY, Household
+    from inverterproto_cli.simulated import battery_measures, battery_serial
+
+    clock = Clock(speed)
+    begin = clock.now()
+
+    async def one(number: int) -> None:
+        battery = Battery(battery_serial(number), battery_measures(Household(number)), begin)
+        session = BatterySession(battery, begin)
+        try:
+            await drive(session, address, FRAMING, clock, begin + DAY, tally)
+        except OSError as error:
+            tally.wrong[error.strerror or str(error)] += 1
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*map(one, range(1, count + 1)))
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(all_of_them())
 
 
 def _load(files: tuple[str, ...], *, compact: bool) -> list[Any]:
@@ -169,6 +201,3 @@ def _show(text: str) -> None:
     from inverterproto_cli.show import printable
 
     click.echo(printable(text))
-
-
-Show = Callable[[str], object]

@@ -161,7 +161,12 @@ class DeviceConnection(asyncio.BufferedProtocol):
         chunk = bytes(self._listener.view[:nbytes])
         now = self._last = self._listener.heard = time()
         self._quiet_bytes += nbytes
-        self._take(self._decoder.feed(chunk), now)
+        try:
+            self._take(self._decoder.feed(chunk), now)
+        except Exception:
+            # A fault of ours costs this connection, and is told with all that helps to mend it.
+            logging.getLogger("inverterproto").exception("fault in connection %d", self.number)
+            self.end("a fault of this program", level=logging.ERROR)
         if self._quiet_bytes > NO_FRAME:
             self.end(f"{NO_FRAME:,} bytes without a frame")
 

@@ -9,7 +9,7 @@ from inverterproto.alphaess.battery import Battery
 from inverterproto.alphaess.battery_session import BatterySession
 from inverterproto.alphaess.cloud import CloudSession
 from inverterproto.alphaess.frame import Frame
-from inverterproto.alphaess.passwords import mask_frame
+from inverterproto.alphaess.masking import mask_frame
 from inverterproto.alphaess.state import BatteryState
 from inverterproto.alphaess.watching import Watcher
 
