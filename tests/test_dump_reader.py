@@ -139,6 +139,11 @@ class TestPlainHex:
         for chunks in ((text,), tuple(text), tuple(text.splitlines(keepends=True))):
             assert content(*chunks) == HEARTBEAT + b"\xa5\x00" + REALTIME
 
+    def test_a_frame_that_is_seen_only_at_the_end_makes_all_of_it_plain(self) -> None:
+        text = f"a5 00 0f\n{HEARTBEAT.hex()}"  # as if a frame of 3,853 bytes began
+        assert content(text) == b"\xa5\0\x0f" + HEARTBEAT
+        assert notes_of(text) == ["read as plain hex"]
+
     def test_a_prefix_may_be_cut_by_a_chunk(self) -> None:
         text = f"{HEARTBEAT.hex()}\n"
         assert content(text, "0", "xa5", "\\", "x01") == HEARTBEAT + b"\xa5\x01"
@@ -175,6 +180,12 @@ class TestMixed:
             for chunks in ((text,), tuple(text), tuple(text.splitlines(keepends=True))):
                 assert content(*chunks) == HEARTBEAT + REALTIME + HEARTBEAT, form
 
+    def test_each_dump_has_addresses_of_its_own_base(self) -> None:
+        zeros = Frame(0x4210, (1, 2), 3, bytes(100)).build()
+        forms = ("od -A d", "od -A o", "od -A x", "od -t u1", "od -b", "hexdump", "od -A d")
+        text = "\n".join(WRITERS[form](zeros) for form in forms)
+        assert frames(text) == [zeros] * len(forms)
+
     def test_plain_hex_of_zeros_is_no_dump(self) -> None:
         text = f"{HEARTBEAT.hex()}\n0000 0000 0000\n0000000000000000\n00000000 00000000\n"
         assert content(text) == HEARTBEAT + bytes(6 + 8 + 8)
@@ -186,13 +197,13 @@ class TestMixed:
         assert b"".join(p.data for p in reader.feed("00 hm\n")) == b""
 
     def test_what_seems_to_begin_hides_nothing_that_follows(self) -> None:
-        noise = "x a5 ff 0f\n"  # it would have 4,108 bytes
+        noise = "x a5 00 0f\n"  # it would have 3,853 bytes
         text = noise + log_line(HEARTBEAT) + "\n" + xxd(REALTIME) + WRITERS["decimals"](HEARTBEAT)
         assert frames(text) == [HEARTBEAT, REALTIME, HEARTBEAT]
 
     def test_lines_that_wait_for_a_frame_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(choice_module, "MOST_DEFERRED", 100)
-        noise = log_line(HEARTBEAT) + "x a5 ff 0f\n"
+        noise = log_line(HEARTBEAT) + "x a5 00 0f\n"
         reader = DumpReader(framings())
         found = reader.feed(noise + WRITERS["decimals"](REALTIME))
         found += reader.feed("nothing\n" * 100)
@@ -534,12 +545,12 @@ class TestOddities:
         "0x0x", "0X", "/*/", "*/", "xx ", "..", ". ", "a5 .. ", "a5..", "[", "[1,", "1,",
         "245 ", "g", "a5g",
         "0000000 a5\n", "0000000 4aa5\n", "0000000 245  \\0\n", "0000000 165\n*\n", "10100101 ",
-        "x a5 ff 0f\n", "x a5 01 00 10\n", "x 01 01 10 00 00 f0 00\n", "165, 1, 0\n",
+        "x a5 00 0f\n", "x a5 01 00 10\n", "x 01 01 10 00 00 f0 00\n", "165, 1, 0\n",
         "pQEAEEeXbU4c\n",
         "x: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
         "x: a5 01 00 10 47 97 ** 4e 1c ab a1 00 12 15\n",
-        "x a5 ff 0f\nx: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
-        "0000: a5 ff 0f\nb'\\xa5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15'\n",
+        "x a5 00 0f\nx: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
+        "0000: a5 00 0f\nb'\\xa5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15'\n",
         "a5 01 00 10 47 97 6d 4e 1c ab a1 00 13 15\n", "1\n", "a\n", "٣", "\xa0",
     ],
 )  # fmt: skip

@@ -70,12 +70,9 @@ def plain_part(text: str, held: str, *, at_line_start: bool, final: bool) -> tup
     end = known if row is None else row.start() + 1 - len(head)
     if is_plain(held + text[:end]):
         return end, known
-    start = 0
-    for line in text[:end].split("\n"):
-        if not is_plain(held + line):
-            break
-        start, held = start + len(line) + 1, ""
-    return start, known
+    lines = text[:end].split("\n")
+    odd = next(at for at, line in enumerate(lines) if not is_plain((at == 0) * held + line))
+    return sum(len(line) + 1 for line in lines[:odd]), known
 
 
 class HexReader:
