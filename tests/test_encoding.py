@@ -168,7 +168,7 @@ def step(data: st.DataObject, name: str) -> tuple[str, Any]:
     order: Any = "big" if field.order == ">" else "little"
     number = int.from_bytes(old, order, signed=signed)
     near = [number - 2, number - 1, number + 1, number + 2]
-    low, high = field._bounds
+    low, high = field.raw_range
     new_raw = data.draw(st.sampled_from([n for n in near if low <= n <= high]))
     return field.name, field.to_value(new_raw)
 
