@@ -23,7 +23,16 @@ from inverterproto_cli import decode as decode_module
 from inverterproto_cli.csv_table import IDENTITY
 from inverterproto_cli.summary import MOST_COMPLAINTS
 from tests.conftest import Run, decode
-from tests.vectors import AT_TEXT, BROKEN, FIXTURES, VALID, fixtures, frame, raw
+from tests.vectors import (
+    AT_TEXT,
+    BARE_MODBUS_REQUEST,
+    BROKEN,
+    FIXTURES,
+    VALID,
+    fixtures,
+    frame,
+    raw,
+)
 
 MICRO = FIXTURES / "deye" / "sun-m80g3-MW3_16U_5406_2.32-D1" / "micro-5408-realtime.hex"
 REALTIME, HISTORIC = raw("micro-5408-realtime"), raw("micro-5408-historic")
@@ -621,6 +630,18 @@ no frame found; 14 bytes unframed
         run = decode(option, "--json", "-", stdin=(HEARTBEAT + b"\0") * 30)
         assert (run.code, run.err) == (0, "")
         assert len(run.out.splitlines()) == 60
+
+    @pytest.mark.parametrize("option", ["-v", "--redact", "--modbus"])
+    def test_what_can_be_read_is_decoded_though_another_input_cannot(
+        self, option: str, tmp_path: Path
+    ) -> None:
+        good = tmp_path / "good.bin"
+        good.write_bytes(BARE_MODBUS_REQUEST if option == "--modbus" else HEARTBEAT)
+        shown = decode(option, "nosuch.hex", good, tmp_path)
+        assert shown.code == 1
+        assert ("request" if option == "--modbus" else "heartbeat") in shown.out
+        assert "Error: nosuch.hex: no such file, and no hex either\n" in shown.err
+        assert "is a folder; name the files in it\n" in shown.err
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
