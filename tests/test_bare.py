@@ -65,6 +65,8 @@ class TestPayloads:
         assert found.message is not None
         assert found.message.problems == ()
         assert found.message.readings()[0].values == found.readings[0].values
+        by_name = decode_payload("micro_inverter", MICRO).to_json()
+        assert by_name == {**shown, "kind": "deye:micro_inverter"}
         assert decode_payload("21512", MICRO).to_json() == {**shown, "kind": "deye:21512"}
 
     def test_a_sensor_type_that_differs_is_told_and_the_asked_one_taken(self) -> None:
