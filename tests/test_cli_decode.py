@@ -484,7 +484,7 @@ class TestTree:
             "no frame  at 0, 32 bytes: AT text\n"
             "  41 54 2b 59 5a 43 4d 50 56 45 52 3d 4d 57 33 5f 31 36 55 5f 35 34 30 36 5f 32 2e 32"
             " 37 0d 0a 0a  AT+YZCMPVER=MW3_16U_5406_2.27...\n"
-            "no frame  at 32, 1 bytes: junk\n"
+            "no frame  at 32, 1 byte: junk\n"
             "  00  .\n"
         )
 
@@ -500,7 +500,7 @@ class TestTree:
         titles = [line for line in run.out.splitlines() if not line.startswith(" ")]
         assert titles == [
             f"heartbeat  Deye / Solarman V5  from device 2712345678  at 0, 14 bytes ({dump})",
-            f"no frame  at 14, 1 bytes ({dump}): junk",
+            f"no frame  at 14, 1 byte ({dump}): junk",
             f"data  Deye / Solarman V5  from device 2712345678  at 0, 343 bytes ({MICRO})",
         ]
         assert f"no frame in 1 byte at 14 ({dump}): junk\n" in run.err
