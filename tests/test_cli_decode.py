@@ -966,3 +966,16 @@ class TestTexts:
         )
         assert run.code == 1
         assert "no such file" in decode("2024-04-08-1714.log").err
+
+
+def test_one_byte_is_a_byte_and_bytes_are_bytes() -> None:
+    shown = decode("-", stdin=HEARTBEAT).out
+    assert re.search(r"payload_length +1 byte$", shown, re.MULTILINE)
+    assert "at 0, 14 bytes\n" in shown
+
+
+def test_a_device_of_blanks_is_no_name() -> None:
+    from inverterproto.alphaess.frame import Frame
+
+    login = Frame(1, 1, 2, b'{"UserName":" ","Password":"x"}').build()
+    assert re.match(r"login  AlphaESS  from device  at 0, ", decode("-", stdin=login).out)
