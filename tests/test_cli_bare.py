@@ -127,7 +127,8 @@ class TestRefused:
             (("--payload", "0x5408", "--redact"), "--payload and --redact do not go together."),
             (("--payload", "0x5408", "--keep-unknown"), "--payload and --keep-unknown do not"),
             (("--payload", "0x5408", "--key-file", "x"), "--payload and --key-file do not"),
-            (("--payload", "0x1234"), "--payload 0x1234: payload: no known kind"),
+            (("--payload", "0x1234"), "--payload 0x1234: no known kind. Known are"),
+            (("--payload", "5408"), "--payload 5408: no known kind: did you mean 0x5408?"),
         ],
     )
     def test_what_makes_no_sense_is_wrong_usage(
@@ -139,8 +140,9 @@ class TestRefused:
 
     def test_the_known_kinds_are_listed(self) -> None:
         said = decode("--payload", "wrong", "00").err
-        assert "deye:0x5408, " in said
-        assert "alphaess:16, " in said
+        assert "`inverterproto layout list`" in said
+        assert "deye:wifi, " in said
+        assert "alphaess:16" in said
         assert "alphaess:status, " in said
 
     @pytest.mark.parametrize("option", [("--payload", "0x5408"), ("--modbus",)])

@@ -148,12 +148,17 @@ def bare_of(
         try:
             decode_payload(kind, b"")
         except FieldError as error:
-            known = "\n".join(_kinds_of(name) for name in FAMILIES)
-            raise click.UsageError(
-                f"--payload {kind}: {error.message}. Known are\n{known}"
-            ) from error
+            raise click.UsageError(f"--payload {kind}: {_guidance(kind)}") from error
     return Bare(kind, confidence, clock_offset)
 
 
-def _kinds_of(name: str) -> str:
-    return f"{name}:" + f", {name}:".join(FAMILIES[name].payload_kinds)
+def _guidance(kind: str) -> str:
+    """Return what to write instead of a kind that is not known."""
+    try:
+        decode_payload(f"0x{kind}", b"")
+    except FieldError:
+        names = [f"{name}:" + f", {name}:".join(FAMILIES[name].message_names) for name in FAMILIES]
+        types = "sensor types (0x5408) and names, as `inverterproto layout list` shows them"
+        numbers = "numbers of control codes and commands (deye:0x4210, alphaess:16)"
+        return "\n".join(["no known kind. Known are", types, numbers, *names])
+    return f"no known kind: did you mean 0x{kind}?"
