@@ -236,6 +236,25 @@ def test_keys_that_nobody_declared_are_known_by_their_names() -> None:
     assert not leaks(out, ["hunter2hunter", "QQ77345678", "48.13"])
 
 
+def test_keys_inside_nested_values_are_judged_as_those_outside() -> None:
+    payload = (
+        b'{"net": {"Password" : "deepsecret", "SN":"DEEPSN12345", "a":"plain", "n":7},'
+        b'"list":[{"WifiPassword":"pw-in-list"},{"x":{"token":{"a":["of a token",7788991],"b":""}}}],'
+        rb'"text":"{\"a]}}","SOC":"50","\u0050assword":{"Pass\u0077ord":"again"}}'
+    )
+    frame = alpha(1, 4, payload)
+    private = ["deepsecret", "DEEPSN12345", "pw-in-list", "of a token", "7788991", "again"]
+    for data in (frame, frame[:-1] + b"\0", frame[:-2], frame.replace(b'"}}', b'"} ')):
+        out = redacted(data + b"\0 DEEPSN12345 pw-in-list", keep_unknown=True)
+        hidden = private if data is frame else private[:3]
+        assert not leaks(out, hidden)
+        assert b'"a":"plain", "n":7}' in out
+    message = decode(redacted(frame, keep_unknown=True))[0].message
+    assert message is not None
+    assert message.fields["SOC"] == 50
+    assert message.fields["list"][1] == {"x": {"token": {"a": ["*" * 10, 1111111], "b": ""}}}
+
+
 def test_what_stands_behind_a_word_for_a_credential_is_blanked_in_any_case() -> None:
     for text in (b"AT+WSKEY=WPA2PSK,AES,tell nobody\r", b'"wifiPass" : "tell nobody", "a":1'):
         frame = v5(0x45, b"\1\2\0" + bytes(12) + text)
