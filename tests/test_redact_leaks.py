@@ -161,6 +161,27 @@ def test_a_serial_is_found_where_it_is_a_number_in_unknown_bytes(serial: str) ->
             assert octets not in out, name
 
 
+@pytest.mark.parametrize("upper", [False, True], ids=["small", "capital"])
+@pytest.mark.parametrize("order", [1, -1], ids=["big", "little"])
+def test_hexadecimal_text_is_found_whatever_separates_its_digits(order: int, upper: bool) -> None:  # noqa: FBT001
+    mac = bytes.fromhex(SECRETS[Private.MAC].replace(":", ""))
+    for octets in (LOGGER.to_bytes(4, "big"), mac):
+        digits = octets[::order].hex()
+        digits = digits.upper() if upper else digits
+        pairs = [digits[at : at + 2] for at in range(0, len(digits), 2)]
+        fours = [digits[at : at + 4] for at in range(0, len(digits), 4)]
+        texts = [sep.join(pairs) for sep in ("", ":", "-", " ", ".", "_", ",", ", ", ",0x", "\\x")]
+        texts += [sep.join(fours) for sep in ":-. "]
+        texts += [f"0x{text}" for text in texts[:]]
+        for text in texts:
+            line = f"note peer {text} here".encode()
+            for place in (line + b"\r\n", v5(0x7E, b"\1" + line), alpha(1, 4, b'{"M":"%b"}' % line)):
+                out = redacted(v5(0x41, bytes(59) + mac) + place, keep_unknown=True)
+                assert text.encode() not in out, text
+                assert b"note peer " in out
+                assert b" here" in out
+
+
 def test_a_secret_cut_in_two_by_the_border_of_two_runs_is_found() -> None:
     serial, mac = SECRETS[Private.SERIAL], bytes.fromhex(SECRETS[Private.MAC].replace(":", ""))
     redactor = Redactor(KEY, keep_unknown=True)
