@@ -175,7 +175,11 @@ def test_hexadecimal_text_is_found_whatever_separates_its_digits(order: int, upp
         texts += [f"0x{text}" for text in texts[:]]
         for text in texts:
             line = f"note peer {text} here".encode()
-            for place in (line + b"\r\n", v5(0x7E, b"\1" + line), alpha(1, 4, b'{"M":"%b"}' % line)):
+            for place in (
+                line + b"\r\n",
+                v5(0x7E, b"\1" + line),
+                alpha(1, 4, b'{"M":"%b"}' % line),
+            ):
                 out = redacted(v5(0x41, bytes(59) + mac) + place, keep_unknown=True)
                 assert text.encode() not in out, text
                 assert b"note peer " in out
@@ -290,6 +294,30 @@ def test_what_is_seen_of_a_masked_frame_is_hidden_and_not_looked_for() -> None:
     item = Unframed(0, frame, Reason.MASKED, "", decode(frame)[0].item.framing)
     assert LOGGER.to_bytes(4, "little") not in redactor.redact(item)
     assert len(redactor._sought) == 0
+
+
+@pytest.mark.parametrize("lost", range(1, 5))
+def test_behind_a_header_whose_first_bytes_are_lost_all_is_hidden(lost: int) -> None:
+    mac = bytes.fromhex(SECRETS[Private.MAC].replace(":", ""))
+    whole = v5(0x41, bytes(59) + mac + bytes(101) + SECRETS[Private.SSID].encode())
+    serial = LOGGER.to_bytes(4, "little")
+    for keep_unknown in (False, True):
+        out = redacted(whole[lost:], keep_unknown=keep_unknown)
+        assert not leaks(out, [str(LOGGER), SECRETS[Private.MAC], SECRETS[Private.SSID]])
+        if lost < 4:
+            assert serial not in redacted(b"\0" * 9 + whole[lost:], keep_unknown=keep_unknown)
+    if lost < 4:
+        masked = Unframed(0, bytes(lost) + whole[lost:], Reason.MASKED, "")
+        assert not leaks(Redactor(KEY, keep_unknown=True).redact(masked), [str(LOGGER)])
+
+
+def test_what_can_be_no_serial_behind_a_control_code_stays() -> None:
+    for data in (
+        b"\0\0\0\0\0\x10\x42\1\2\3\0\0\0\xff",
+        b"\x42\1\2\xff\xff\xff\xff",
+        b"\0\x10\x42\1",
+    ):
+        assert redacted(data, keep_unknown=True) == data
 
 
 def test_texts_that_would_hardly_change_are_blanked() -> None:
