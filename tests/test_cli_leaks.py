@@ -18,6 +18,7 @@ from inverterproto_cli.sources import Source
 from tests.conftest import Run, decode, invoke
 from tests.test_redact import LOGGER, SECRETS, leaks
 from tests.test_redact_leaks import SEEDS, places
+from tests.vectors import fixtures
 
 ONE_OF_EACH = {(seed.kind, seed.frame[0]): seed for seed in SEEDS}.values()
 DATA = b"".join(b"".join(places(seed.secret).values()) + seed.frame for seed in ONE_OF_EACH)
@@ -208,3 +209,32 @@ def test_empty_lines_of_a_capture_do_not_fill_the_memory(
     assert invoke("sanitize", source, "-o", tmp_path / "out").code == 0
     assert len((tmp_path / "out").read_text().splitlines()) == len(lines)
     assert most < 100
+
+
+OWN_LAYOUT = 'name = "own"\ntitle = "Own"\nsensor_type = 0x5408\nchecked = true\nsource = "own"\n'
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "",
+        '[[field]]\noffset = 21\nname = "sticker"\ntype = "text 10"\nconfidence = "A"\nsource = "own"\n',
+        '[[field]]\noffset = 21\nname = "sticker"\ntype = "u16le"\nconfidence = "A"\nsource = "own"\n',
+        '[[field]]\noffset = 40\nname = "inverter_serial"\ntype = "u8"\nconfidence = "A"\nsource = "own"\n',
+    ],
+    ids=["nothing", "text", "number", "name"],
+)
+def test_what_a_layout_forgets_to_mark_as_private_is_so_as_before(
+    fields: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(OWN_LAYOUT + fields)
+    source = tmp_path / "in.bin"
+    source.write_bytes(fixtures("deye")["micro-5408-realtime"])
+    run = invoke("sanitize", "--keep-unknown", "--layout", path, source, "-o", tmp_path / "out")
+    assert run.code == 0, run.err
+    assert "private bytes not marked so: taken for private as before" in run.err
+    assert b"23012345" not in (tmp_path / "out").read_bytes()
+    assert b"01234567" not in (tmp_path / "out").read_bytes()
+    path.write_text(invoke("layout", "export", "0x5408").out)
+    assert "private" not in invoke("decode", "-q", "--layout", path, source).err
