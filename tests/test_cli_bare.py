@@ -34,6 +34,25 @@ class TestPayload:
         assert shown["raw"] == MICRO.hex()
         assert shown["readings"][0]["values"]["active_power"] == 4
 
+    def test_several_one_behind_another_are_told_apart(self) -> None:
+        shown = json_of("--payload", "0x5408", "-", stdin=f"{MICRO.hex()}\n{MICRO.hex()}\n")
+        assert [one["raw"] for one in shown] == [MICRO.hex()] * 2
+        for other in (MICRO + bytes(330), MICRO + MICRO[:40]):
+            assert len(json_of("--payload", "0x5408", "-", stdin=other.hex())) == 1
+
+    def test_json_is_found_in_lines_of_a_log(self) -> None:
+        text = '{"Time":"2021/03/24 10:01:52","SN":"AL2002000001234"}'
+        log = f"2024 RX {text}\nthen {{ }} }}\n2024 RX {text}\n"
+        shown = json_of("--payload", "alphaess:16", "-", stdin=log)
+        assert [bytes.fromhex(one["raw"]).decode() for one in shown] == [text] * 2
+
+    @pytest.mark.parametrize("written", [bytes(66_000), b"00" * 66_000])
+    def test_of_more_bytes_than_a_payload_has_it_is_an_error(self, written: bytes) -> None:
+        run = decode("--payload", "0x5408", "-", stdin=written)
+        assert run.code == 1
+        assert "payload_length" in run.err
+        assert "Traceback" not in run.err
+
     def test_is_read_from_a_binary_file(self, tmp_path: Path) -> None:
         path = tmp_path / "payload.bin"
         path.write_bytes(MICRO)

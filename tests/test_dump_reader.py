@@ -16,6 +16,7 @@ from inverterproto.families import framings
 from inverterproto.hexdump import DumpReader, Piece, Whole, readings
 from inverterproto.hexdump import choice as choice_module
 from inverterproto.hexdump import reader as reader_module
+from inverterproto.hexdump import search as search_module
 from inverterproto.hexdump.forms import FORMS
 from inverterproto.hexdump.fragment import from_digits
 from inverterproto.hexdump.rows import Rows
@@ -88,7 +89,7 @@ alphaess_frames = st.builds(
 any_frame = deye_frames | alphaess_frames
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(any_frame, st.sampled_from(sorted(WRITERS))), min_size=1, max_size=4),
     st.lists(st.integers(0, 3000), max_size=5),
@@ -148,18 +149,29 @@ class TestPlainHex:
         text = f"{HEARTBEAT.hex()}\n"
         assert content(text, "0", "xa5", "\\", "x01") == HEARTBEAT + b"\xa5\x01"
 
+    def test_a_backslash_at_the_end_of_a_line_ends_it(self) -> None:
+        text = f"{HEARTBEAT.hex()}\n{HEARTBEAT.hex()}\\\n{xxd(REALTIME)}"
+        assert frames(text) == [HEARTBEAT, HEARTBEAT, REALTIME]
+
+    def test_what_seems_to_begin_in_a_dump_is_plain_hex_at_the_end(self) -> None:
+        text = f"0000: a5 40 00 10 47\n{HEARTBEAT.hex()}\n"
+        assert content(text) == b"\0\0\xa5\x40\0\x10\x47" + HEARTBEAT
+
     def test_an_odd_digit_is_an_error_behind_the_frames(self) -> None:
         reader = DumpReader(framings())
         assert b"".join(p.data for p in reader.feed(HEARTBEAT.hex() + "\n0")) == HEARTBEAT
         with pytest.raises(ProtocolError, match="odd number of hex digits"):
             list(reader.finish())
 
-    def test_much_of_it_without_a_frame_is_given_before_the_end(self) -> None:
+    def test_much_of_it_without_a_frame_is_given_before_the_end(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reader_module, "MOST_PLAIN", 2000)
         reader = DumpReader(framings())
-        text = "00 11 22\n" * 100_000
-        assert b"".join(p.data for p in reader.feed(text)) == b"\x00\x11\x22" * 100_000
+        text = "00 11 22\n" * 1000
+        assert b"".join(p.data for p in reader.feed(text)) == b"\x00\x11\x22" * 1000
         reader.feed("nonsense\n")
-        with pytest.raises(ProtocolError, match="line 100001, column 1"):
+        with pytest.raises(ProtocolError, match="line 1001, column 1"):
             list(reader.finish())
 
     def test_what_decodes_nowhere_is_told_as_hex_that_is_none(self) -> None:
@@ -200,6 +212,11 @@ class TestMixed:
         noise = "x a5 00 0f\n"  # it would have 3,853 bytes
         text = noise + log_line(HEARTBEAT) + "\n" + xxd(REALTIME) + WRITERS["decimals"](HEARTBEAT)
         assert frames(text) == [HEARTBEAT, REALTIME, HEARTBEAT]
+
+    def test_what_waited_in_lines_not_read_yet_comes_first(self) -> None:
+        noise = "quiet\n0000: a5 40 00 10 47\n"  # it would have 77 bytes
+        text = log_line(HEARTBEAT) + noise + WRITERS["decimals"](HEARTBEAT) + xxd(REALTIME)
+        assert frames(text) == [HEARTBEAT, HEARTBEAT, REALTIME]
 
     def test_lines_that_wait_for_a_frame_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(choice_module, "MOST_DEFERRED", 100)
@@ -248,7 +265,7 @@ class TestRealTools:
     def test_is_read_back(self, command: str) -> None:
         if shutil.which(command.split()[0]) is None:
             pytest.skip("not installed here")
-        for data in REAL:
+        for data in (HEARTBEAT, REALTIME, REAL[-1]):
             text = subprocess.run(  # noqa: S602 - ours
                 command, shell=True, input=data, capture_output=True, check=True, timeout=20
             ).stdout.decode()
@@ -345,10 +362,11 @@ class TestWhereNothingDecodes:
         assert data == b""
         assert said.startswith("no hex digit at line ")
 
-    def test_of_much_text_the_beginning_is_shown(self) -> None:
+    def test_of_much_text_the_beginning_is_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(search_module, "MOST_KEPT", 1002)
         reader = DumpReader(framings())
-        assert reader.feed("x: 11 22 33 44 55\n" * 50_000) == []
-        assert len(next(reader.finish()).data) == 1 << 16
+        assert reader.feed("x: 11 22 33 44 55\n" * 500) == []
+        assert len(next(reader.finish()).data) == 1002
 
     def test_masked_digits_are_told_here_too(self) -> None:
         reader = DumpReader(framings())
@@ -555,7 +573,7 @@ class TestOddities:
     ],
 )  # fmt: skip
 def test_reading_is_linear(unit: str) -> None:
-    """Sixteen times the text takes no more than some thirty times the time, by the best of three.
+    """Sixteen times the text takes no more than some thirty times the time, in one of three tries.
 
     Times are compared with times, so that the machine does not matter; what is quadratic takes
     256 times as long.
@@ -564,32 +582,54 @@ def test_reading_is_linear(unit: str) -> None:
 
     def took(size: int) -> float:
         text = "; " + unit * (size // len(unit))
-        best = 9e9
-        for _ in range(3):
-            begin = process_time()
-            with suppress(ProtocolError):
-                content(text)
-            best = min(best, process_time() - begin)
-        return best
+        begin = process_time()
+        with suppress(ProtocolError):
+            content(text)
+        return process_time() - begin
 
-    small, large = took(4_000), took(64_000)
-    assert large < 64 * max(small, 0.002)
+    assert any(took(16_000) < 64 * max(took(1_000), 0.002) for _ in range(3))
 
 
-def test_a_line_without_end_takes_bounded_memory() -> None:
+def test_a_line_without_end_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
+    monkeypatch.setattr(reader_module, "LONGEST_LINE", 1 << 16)
+    monkeypatch.setattr(choice_module, "MOST_DEFERRED", 1 << 16)
+    monkeypatch.setattr(search_module, "MOST_KEPT", 1 << 12)
     reader = DumpReader(framings())
     tracemalloc.start()
     try:
         for _ in range(12):
-            reader.feed("q a5, 165 \\x01 " * 14_000)
+            reader.feed("q a5, 165 \\x01 " * 900)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     with suppress(ProtocolError):
         list(reader.finish())
-    assert most < 40e6
+    assert most < 2.5e6
+
+
+@pytest.mark.parametrize("head", ["", "x a5 40 00 10 47\n", "x\n0000: a5 40 00 10 47\n"])
+@pytest.mark.parametrize("line", ["\n", "q\n"])
+def test_many_short_lines_take_bounded_memory(
+    line: str, head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tracemalloc
+
+    monkeypatch.setattr(choice_module, "MOST_DEFERRED", 1 << 12)
+    monkeypatch.setattr(reader_module, "MOST_PLAIN", 1 << 10)
+    monkeypatch.setattr(search_module, "MOST_KEPT", 1 << 10)
+
+    reader = DumpReader(framings())
+    reader.feed(head + line * 500)
+    tracemalloc.start()
+    try:
+        for _ in range(40):
+            reader.feed(line * 100)
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < 20_000
 
 
 def test_every_form_has_its_own_name() -> None:

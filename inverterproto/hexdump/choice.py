@@ -23,7 +23,9 @@ from inverterproto.stream import Framing
 MOST_WAITING = 256
 """Frames and would-be frames that wait for the choice."""
 MOST_DEFERRED = 1 << 20
-"""Characters of lines that some forms have not read yet."""
+"""Characters of lines that some forms have not read yet, with `LINE_COST` for each line."""
+LINE_COST = 100
+"""What a waiting line takes beside its characters, even an empty one."""
 
 PLAIN = FORMS.index(Plain)
 
@@ -64,7 +66,7 @@ class Choice:
         """Take a line, return the bytes that are chosen now."""
         if self._read(line, number):
             self._deferred.append((number, line))
-            self._deferred_size += len(line)
+            self._deferred_size += len(line) + LINE_COST
             if self._deferred_size > MOST_DEFERRED:
                 self._read_deferred(number + 1)
         return self._settle() if self._waiting else []
@@ -116,7 +118,7 @@ class Choice:
         """Let forms read the lines, up to one, that they have not read."""
         while self._deferred and self._deferred[0][0] < before:
             number, line = self._deferred.popleft()
-            self._deferred_size -= len(line)
+            self._deferred_size -= len(line) + LINE_COST
             if number > self.taken:
                 for search in self.searches:
                     if search.read_to < number and (

@@ -70,9 +70,10 @@ def plain_part(text: str, held: str, *, at_line_start: bool, final: bool) -> tup
     end = known if row is None else row.start() + 1 - len(head)
     if is_plain(held + text[:end]):
         return end, known
-    lines = text[:end].split("\n")
-    odd = next(at for at, line in enumerate(lines) if not is_plain((at == 0) * held + line))
-    return sum(len(line) + 1 for line in lines[:odd]), known
+    start, stop = 0, text.find("\n", 0, end) + 1 or end
+    while is_plain(held + text[start:stop]):  # one of the lines is not
+        start, stop, held = stop, text.find("\n", stop, end) + 1 or end, ""
+    return start, known
 
 
 class HexReader:
