@@ -264,7 +264,8 @@ def test_keys_that_nobody_declared_are_known_by_their_names() -> None:
 def test_keys_inside_nested_values_are_judged_as_those_outside() -> None:
     payload = (
         b'{"net": {"Password" : "deepsecret", "SN":"DEEPSN12345", "a":"plain", "n":7},'
-        b'"list":[{"WifiPassword":"pw-in-list"},{"x":{"token":{"a":["of a token",7788991],"b":""}}}],'
+        b'"list":[{"WifiPassword":"pw-in-list"},'
+        b'{"x":{"token":{"a":["of a token",7788991],"b":""}}}],'
         rb'"text":"{\"a]}}","SOC":"50","\u0050assword":{"Pass\u0077ord":"again"}}'
     )
     frame = alpha(1, 4, payload)
