@@ -348,6 +348,13 @@ def test_a_key_that_nobody_knows_tells_no_long_number() -> None:
     assert message.fields == {"n1111111111": "1", "SOC": 50}
 
 
+def test_digits_in_quotation_marks_under_a_key_that_nobody_knows_may_be_a_pin() -> None:
+    out = redacted(alpha(1, 4, b'{"Code":"9912","A":"991","B":"99.12","C":"-9912","D":9912}'))
+    values = [b"****", b"991", b"99.12", b"-9912"]
+    assert all(b'":"' + value + b'"' in out for value in values)
+    assert b":9912}" in out
+
+
 def test_a_text_in_the_place_of_a_number_becomes_none() -> None:
     out = redacted(alpha(1, 16, b'{"Ppv1":"0000000","Ppv2":"00.50","PmeterL1":"12 34 56"}'))
     assert b'{"Ppv1":"*******","Ppv2":"00.50","PmeterL1":"********"}' in out
