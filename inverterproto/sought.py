@@ -1,7 +1,8 @@
 """Secrets that have been seen, and where else they stand.
 
 A secret is looked for in all its spellings (`spelling.py`): as text, capital or small letters
-alike, as hexadecimal text whatever separates its digits, and where bytes stand whose meaning is not known, as a number.
+alike, as hexadecimal text whatever separates its digits, and where bytes stand whose meaning
+is not known, as a number.
 
 What is looked for is bounded by what it would harm. A long text with digits in it stands nowhere by
 chance and is found anywhere, but where a number or time is known to stand only as the whole of it.

@@ -146,8 +146,9 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [path.name for path in tmp_path.iterdir()] == ["in.bin"]
 
 
-def test_the_input_may_be_the_output_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
-    path = tmp_path / "in.bin"
+def test_a_file_is_written_over_if_asked_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "old.bin"
+    path.write_bytes(DATA)
     assert sanitized(tmp_path, "-o", path).code == 2
     assert path.read_bytes() == DATA
     assert sanitized(tmp_path, "-o", path, "--force").code == 0
@@ -218,9 +219,9 @@ OWN_LAYOUT = 'name = "own"\ntitle = "Own"\nsensor_type = 0x5408\nchecked = true\
     "fields",
     [
         "",
-        '[[field]]\noffset = 21\nname = "sticker"\ntype = "text 10"\nconfidence = "A"\nsource = "own"\n',
-        '[[field]]\noffset = 21\nname = "sticker"\ntype = "u16le"\nconfidence = "A"\nsource = "own"\n',
-        '[[field]]\noffset = 40\nname = "inverter_serial"\ntype = "u8"\nconfidence = "A"\nsource = "own"\n',
+        'offset = 21\nname = "sticker"\ntype = "text 10"',
+        'offset = 21\nname = "sticker"\ntype = "u16le"',
+        'offset = 40\nname = "inverter_serial"\ntype = "u8"',
     ],
     ids=["nothing", "text", "number", "name"],
 )
@@ -228,7 +229,8 @@ def test_what_a_layout_forgets_to_mark_as_private_is_so_as_before(
     fields: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(OWN_LAYOUT + fields)
+    declared = f'[[field]]\n{fields}\nconfidence = "A"\nsource = "own"\n' if fields else ""
+    path.write_text(OWN_LAYOUT + declared)
     source = tmp_path / "in.bin"
     source.write_bytes(fixtures("deye")["micro-5408-realtime"])
     run = invoke("sanitize", "--keep-unknown", "--layout", path, source, "-o", tmp_path / "out")

@@ -264,7 +264,8 @@ def test_keys_that_nobody_declared_are_known_by_their_names() -> None:
 def test_keys_inside_nested_values_are_judged_as_those_outside() -> None:
     payload = (
         b'{"net": {"Password" : "deepsecret", "SN":"DEEPSN12345", "a":"plain", "n":7},'
-        b'"list":[{"WifiPassword":"pw-in-list"},{"x":{"token":{"a":["of a token",7788991],"b":""}}}],'
+        b'"list":[{"WifiPassword":"pw-in-list"},'
+        b'{"x":{"token":{"a":["of a token",7788991],"b":""}}}],'
         rb'"text":"{\"a]}}","SOC":"50","\u0050assword":{"Pass\u0077ord":"again"}}'
     )
     frame = alpha(1, 4, payload)
@@ -345,6 +346,13 @@ def test_a_key_that_nobody_knows_tells_no_long_number() -> None:
     message = decode(out)[0].message
     assert message is not None
     assert message.fields == {"n1111111111": "1", "SOC": 50}
+
+
+def test_digits_in_quotation_marks_under_a_key_that_nobody_knows_may_be_a_pin() -> None:
+    out = redacted(alpha(1, 4, b'{"Code":"9912","A":"991","B":"99.12","C":"-9912","D":9912}'))
+    values = [b"****", b"991", b"99.12", b"-9912"]
+    assert all(b'":"' + value + b'"' in out for value in values)
+    assert b":9912}" in out
 
 
 def test_a_text_in_the_place_of_a_number_becomes_none() -> None:

@@ -105,7 +105,7 @@ def using(paths: Sequence[str]) -> Iterator[list[str]]:
             if replaced := layout_of(sensor_type):
                 place = f"in the place of {replaced.name}"
                 notes.append(f"{path}: layout {layout.name} {place} for {sensor_type:#06x}")
-                own, layout = layout, layout.keeping_private(replaced)  # noqa: PLW2901
+                own, layout = layout, layout.keeping_private(replaced)
                 if layout is not own:
                     told = f"{path}: private bytes not marked so: taken for private as before"
                     click.echo(printable(told), err=True)
