@@ -519,6 +519,8 @@ class TestOddities:
         [
             (r'"\245\1\0\020G\227mN\034\253\241\0\x12\x15"', True),
             ('"\\u00a5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15"', True),
+            ("E'" + "".join(f"\\\\x{byte:02x}" for byte in HEARTBEAT) + "'", True),
+            ("".join(f"\\\\x{byte:02x}" for byte in HEARTBEAT), True),
             ("b'\\xa5\\x01\\x00\\x10G\\x97mN\\x1c\\xab\\xa1\\x00\\x12\\x15", True),
             ("{0xa5,0x1,0x0,0x10,0x47,0x97,0x6d,0x4e,0x1c,0xab,0xa1,0x0,0x12,0x15}", True),
             (
