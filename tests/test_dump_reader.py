@@ -636,3 +636,21 @@ def test_many_short_lines_take_bounded_memory(
 
 def test_every_form_has_its_own_name() -> None:
     assert len({form().name for form in FORMS}) == len(FORMS)
+
+
+class TestBrokenFramesBesideGoodOnes:
+    def test_what_begins_like_a_frame_is_given_though_it_is_cut_short(self) -> None:
+        cut = REALTIME[:300]
+        text = "\n".join(f"line SENT: {data.hex()}" for data in (HEARTBEAT, cut, HEARTBEAT, cut))
+        assert content(text) == HEARTBEAT + cut + HEARTBEAT + cut
+        assert content(f"SENT: {cut.hex()}\nSENT: {HEARTBEAT.hex()}\n") == cut + HEARTBEAT
+
+    def test_of_one_with_another_end_too(self) -> None:
+        other = REALTIME[:-1] + b"\x16"
+        text = "\n".join(f"line SENT: {data.hex()}" for data in (HEARTBEAT, other, HEARTBEAT))
+        assert content(text) == HEARTBEAT + other + HEARTBEAT
+
+    def test_what_only_looks_so_is_left_out(self) -> None:
+        text = f"SENT: {HEARTBEAT.hex()}\nkey a5 11 22 33 44 55 66 77 88 99 aa bb cc\n"
+        assert content(text) == HEARTBEAT
+        assert "line 2" in " ".join(notes_of(text))

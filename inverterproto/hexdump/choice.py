@@ -146,6 +146,7 @@ class Choice:
                 if not one.is_frame
                 and (one.last < frame.first or (one.rank == frame.rank and one < frame))
             ]
+            self._see_that_it_decodes()
             for one in before:
                 pieces += self._give(one)
             pieces += self._give(frame)
@@ -164,7 +165,8 @@ class Choice:
         """Whether nothing speaks against the plain reading of the whole text."""
         if not self.all_is_plain or self.decodes:
             return False
-        return not self._waiting or any(one.rank == PLAIN for one in self._waiting)
+        waiting = [one for one in self._waiting if not one.is_broken]
+        return not waiting or any(one.rank == PLAIN for one in waiting)
 
     def _ready(self, *, final: bool) -> Find | None:
         """Return the first frame, if no stronger form can dispute it any more."""
@@ -198,6 +200,10 @@ class Choice:
     def _give(self, find: Find) -> list[Piece]:
         if not self._is_free(find):
             return []
+        if not find.is_broken:
+            self._see_that_it_decodes()
+        elif not self.decodes:
+            return []  # where nothing decodes, `salvage` finds what there is to show
         if find.first > self.taken + 1:
             self.leave_out(find.first)
         if find.rank != self.taken_by:
@@ -208,11 +214,13 @@ class Choice:
             what = "a masked byte" if count == 1 else f"{count} masked bytes"
             self._note(f"line {find.first:,}: a frame with {what}")
         self.taken, self.taken_by = find.last, find.rank
+        return [find.piece]
+
+    def _see_that_it_decodes(self) -> None:
         if not self.decodes:
             self.decodes = True
             for search in self.searches:
                 search.kept = None
-        return [find.piece]
 
     def leave_out(self, until: int) -> None:
         """Say that the lines from the last taken one to some line are left out."""
