@@ -35,8 +35,9 @@ class PayloadMessage:
     def __init__(self, family: Family, kind: str, payload: bytes) -> None:
         inner, frame, self.doubts, self.expected_size = family.message_of_payload(kind, payload)
         self.inner = inner
-        self._raw: bytes = frame.build()
-        self._start = len(self._raw) - len(payload) - 2
+        self.kind = f"{family.name}:{kind}"
+        self.framed: bytes = frame.build()
+        self._start = len(self.framed) - len(payload) - 2
         self.name = inner.name
         self.sender = inner.sender
         self.fields = inner.fields
@@ -50,10 +51,14 @@ class PayloadMessage:
         """Return the problems if fields of a lesser confidence are to be published too."""
         return (*self.doubts, *self.inner.find_problems(confidence))
 
+    def unframed(self, framed: bytes) -> bytes:
+        """Return the payload of a frame that is this one, edited."""
+        return framed[self._start : -2]
+
     def rows(self, raw: bytes) -> "Iterator[Row]":
         """Yield every field of the payload `raw`, in order."""
         end = self._start + len(raw)
-        for row in self.inner.rows(self._raw):
+        for row in self.inner.rows(self.framed):
             if self._start <= row.offset < end:
                 yield row._replace(offset=row.offset - self._start)
 
@@ -128,11 +133,13 @@ class DecodedBare(Decoded):
         """Return the object that the JSON contract has for it (see `docs/json.md`)."""
         assert self.message is not None  # noqa: S101 - given
         assert self.family is not None  # noqa: S101 - given
+        kind = {"kind": self.message.kind} if isinstance(self.message, PayloadMessage) else {}
         return {
             "type": self.what,
             "offset": self.item.offset,
             "length": len(self.item.raw),
             "family": self.family.name,
+            **kind,
             "name": self.message.name,
             "fields": plain(self.message.fields),
             "readings": [reading.to_json() for reading in self.readings],

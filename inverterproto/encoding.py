@@ -19,16 +19,20 @@ not known.
 *Nothing else changes.* What was built is decoded again: all that was not edited must read as
 before, and what was edited must be there.
 
+*Without a frame*, a payload is edited in the same way, in a frame of nobody: its `kind` says what
+it is. A bare Modbus message is given back as it was; edits of it are errors.
+
 *Alike* are values that say the same in JSON: 230 is 230.0, which many tools write for it, but true
 is not 1. The order of keys does not matter. Edits are not made out of anything alike.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from inverterproto.bare import PayloadMessage, family_of_kind
 from inverterproto.decoding import plain
 from inverterproto.errors import FieldError, ProtocolError, within
-from inverterproto.families import FAMILIES, Family, Message
+from inverterproto.families import FAMILIES, Family, Message, modbus_parts
 from inverterproto.octets import as_bytes
 from inverterproto.quantity import LEVELS
 from inverterproto.reading import Reading, TimeSource
@@ -58,20 +62,20 @@ def encode(shown: Json) -> bytes:
             kind = type(shown).__name__
             raise ProtocolError("not an object", expected="one of decode --json", found=kind)
         kind = shown.get("type", "frame")
-        if kind == "unframed":
-            return _encode_unframed(shown)
-        if kind != "frame":
-            raise FieldError("type", "not known", expected="frame or unframed", found=kind)
-        return _encode_frame(shown, _raw(shown), verify=True)
+        if not isinstance(kind, str) or kind not in _ENCODERS:
+            raise FieldError("type", "not known", expected=", ".join(_ENCODERS), found=kind)
+        return _ENCODERS[kind](shown)
     except RecursionError as error:
         raise ProtocolError("values nested deeper than any frame's") from error
 
 
 def _encode_unframed(shown: Json) -> bytes:
     """Return the bytes of what is no frame; if what it might say was edited, they become one."""
-    raw = _raw(shown)
-    if raw is None:
-        raise _missing("raw", "the bytes in hexadecimal")
+    raw = _given_raw(shown)
+    for key in ("header", "fields"):
+        if key in shown:
+            expected = "type frame, or a part of tentative"
+            raise FieldError(key, "no part of what is unframed", expected=expected, found=key)
     if "length" in shown and not alike(len(raw), shown["length"]):
         raise _follows("length", ("raw",), len(raw), shown["length"])
     tentative = _object(shown, "tentative")
@@ -79,6 +83,60 @@ def _encode_unframed(shown: Json) -> bytes:
         return raw
     with within("tentative"):
         return _encode_frame(tentative, raw, verify=False)
+
+
+def _encode_payload(shown: Json) -> bytes:
+    """Return the bytes of a payload without a frame: it is edited in a frame of nobody."""
+    raw = _given_raw(shown)
+    kind = shown.get("kind", f"{shown.get('family')}:{shown.get('name')}")
+    if not isinstance(kind, str):
+        raise FieldError("kind", "not known", expected="text", found=repr(kind))
+    family, name = family_of_kind(kind)
+    if not alike(family.name, shown.get("family", family.name)):
+        raise _follows("family", ("kind",), family.name, shown["family"])
+    try:
+        message = PayloadMessage(family, name, raw)
+    except FieldError as error:
+        raise FieldError("kind", "not known", expected=error.expected, found=kind) from error
+    was = _State(family, raw, message)
+    now, fields = was, _object(shown, "fields")
+    if fields is not None and not alike(was.fields, fields):
+        if message.doubts:
+            why = f"cannot be edited, as {message.doubts[0]}"
+            raise FieldError("fields", why, expected=f"raw of kind {kind}", found=kind)
+        edited = {"family": family.name, "fields": fields}
+        payload = message.unframed(_encode_frame(edited, message.framed, verify=True))
+        now = _State(family, payload, PayloadMessage(family, message.name, payload))
+    _check_derived(shown, was, now)
+    return now.raw
+
+
+def _encode_modbus(shown: Json) -> bytes:
+    """Return the bytes of a bare Modbus message, which is not to be edited."""
+    raw = _given_raw(shown)
+    fields = _object(shown, "fields")
+    message = next((part.message for part in modbus_parts(raw)), None)
+    if fields is None or message is None or message.both:
+        return raw  # what may be both a request and a reply was told by what stood before it
+    told = plain(message.fields)
+    if "address" not in told:
+        # What a reply answers stands in the request before it.
+        fields = {name: value for name, value in fields.items() if name != "address"}
+    for name in {**told, **fields}:
+        expected, found = told.get(name, _NOTHING), fields.get(name, _NOTHING)
+        if not alike(expected, found):
+            why = "cannot be edited in a bare Modbus message: edit raw and leave fields out"
+            raise FieldError(f"fields.{name}", why, expected=expected, found=found)
+    return raw
+
+
+_ENCODERS: Mapping[str, Callable[[Json], bytes]] = {
+    "frame": lambda shown: _encode_frame(shown, _raw(shown), verify=True),
+    "unframed": _encode_unframed,
+    "payload": _encode_payload,
+    "modbus": _encode_modbus,
+}
+"""What makes bytes of an object, by its type."""
 
 
 class _State(NamedTuple):
@@ -98,6 +156,12 @@ class _State(NamedTuple):
         """Its fields as JSON has them."""
         fields: dict[str, Any] = plain(self.message.fields)
         return fields
+
+    def origins(self, key: str, record: int, level: str) -> tuple[str, ...]:
+        """Return what makes something that `decode` shows (see the families' `editing`)."""
+        message = self.message
+        inner = message.inner if isinstance(message, PayloadMessage) else message
+        return tuple(self.family.editing.origins(inner, key, record, level))
 
 
 def _encode_frame(shown: Json, raw: bytes | None, *, verify: bool) -> bytes:
@@ -155,7 +219,10 @@ def _build(family: Family, header: Json, fields: Json, was: _State | None) -> _S
         if name not in new or (name in same and not alike(old[name], new[name])):
             found = new.get(name, "no such field")
             raise FieldError(
-                f"fields.{name}", "would be read back otherwise", expected=fields[name], found=found
+                f"fields.{name}",
+                "would be read back otherwise",
+                expected=plain(fields[name]),
+                found=found,
             )
     return now
 
@@ -185,7 +252,7 @@ def _check_derived(shown: Json, was: _State, now: _State) -> None:
         if key == "from" and None in (told[0][key], expected):
             continue  # only the capture told it
         if not any(alike(each[key], found) for each in told):
-            origins = now.family.editing.origins(now.message, key, 0, LEVELS[-1])
+            origins = now.origins(key, 0, LEVELS[-1])
             raise _follows(key, origins, expected, found)
     if "readings" in shown:
         _check_readings(shown["readings"], states)
@@ -222,7 +289,7 @@ def _check_readings(given: object, states: Iterable[_State]) -> None:
                 closest = differences, state, level
     assert closest is not None  # noqa: S101 - there is a state, and are levels
     (path, key, record, expected, found), *_ = closest[0]
-    origins = closest[1].family.editing.origins(closest[1].message, key, record, closest[2])
+    origins = closest[1].origins(key, record, closest[2])
     raise _follows(path, origins, expected, found)
 
 
@@ -296,6 +363,14 @@ def _raw(shown: Json) -> bytes | None:
         raise FieldError(
             "raw", "not bytes", expected="hexadecimal text", found=repr(text)
         ) from error
+
+
+def _given_raw(shown: Json) -> bytes:
+    """Return the bytes as they were of what cannot be made without them."""
+    raw = _raw(shown)
+    if raw is None:
+        raise _missing("raw", "the bytes in hexadecimal")
+    return raw
 
 
 def _family(shown: Json, raw: bytes | None) -> Family:

@@ -154,7 +154,7 @@ class Field(NamedTuple):
                 return octets
             except (ValueError, TypeError, AttributeError) as error:
                 raise FieldError(
-                    self.name, "cannot be written", expected=self.type.title, found=repr(value)
+                    self.name, "cannot be written", expected=self.type.title, found=_shown(value)
                 ) from error
         raw, signed = self.to_raw(value), self.code.islower()
         return raw.to_bytes(self.size, "big" if self.order == ">" else "little", signed=signed)
@@ -164,7 +164,7 @@ class Field(NamedTuple):
         if value is None and self.absent:
             return self.absent[0]
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self._unfit("not a number", repr(value))
+            raise self._unfit("not a number", _shown(value))
         numerator, denominator = self.ratio
         exact = value * denominator / numerator + self.bias if abs(value) < 2**64 else inf
         low, high = self.raw_range
@@ -189,6 +189,11 @@ class Field(NamedTuple):
         )
         expected = f"{low} to {high} in steps of {step}"
         return FieldError(self.name, why, expected=expected, found=found)
+
+
+def _shown(value: object) -> str:
+    """Return a value as an error tells it: bytes in hexadecimal."""
+    return value.hex() if isinstance(value, bytes) else repr(value)
 
 
 def measured(

@@ -72,10 +72,14 @@ def find(samples: Samples, wanted: Sequence[Wanted]) -> list[Found]:
                 each,
                 tuple(ranked[:MOST_PLACES]),
                 len(ranked),
-                "" if each.frames in (1, frames) else f"{each.frames} values, {frames} frames",
+                "" if each.frames in (1, frames) else _mismatch(each.frames, frames),
             )
         )
     return found
+
+
+def _mismatch(values: int, frames: int) -> str:
+    return f"{values} values, {frames} frame" + ("" if frames == 1 else "s")
 
 
 def _rank(place: Place) -> tuple[float, int]:

@@ -28,9 +28,12 @@ def is_bare(raw: bytes) -> bool:
 
 
 def blank_value(raw: bytes, *, quoted: bool) -> bytes:
-    """Return the value of a key that nobody knows, blanked; short numbers stay."""
+    """Return the value of a key that nobody knows, blanked; short numbers stay.
+
+    Four digits in quotation marks may be a PIN; with a sign or a point they are none.
+    """
     if quoted:  # no digits for digits: what was no number would become one
-        short = SHORT_NUMBER if _match_decimal(raw) else SHORT_TEXT
+        short = SHORT_NUMBER if _match_decimal(raw) and not raw.isdigit() else SHORT_TEXT
         return raw if len(raw) <= short + raw.count(b".") + raw.count(b"-") else blank(raw)
     return b"".join(map(_blank_token, TOKEN.finditer(raw)))
 

@@ -266,6 +266,38 @@ class Layout:
             )
         )
 
+    def keeping_private(self, other: "Layout") -> "Layout":
+        """Return the layout in which all that is private by another one is so, too.
+
+        That is this one where nothing is missing. Of what it does not name the parts that are
+        private become unknown fields of their own.
+        """
+        fields = list(self.fields)
+        for theirs in other.fields:
+            if theirs.private is None:
+                continue
+            there = [f for f in fields if f.offset < theirs.end and theirs.offset < f.end]
+            marked = [f._replace(private=f.private or theirs.private) for f in there if f.known]
+            ends = (theirs.offset, *(field.end for field in marked))
+            for end, start in zip(ends, (*(f.offset for f in marked), theirs.end), strict=True):
+                if end < start:
+                    fill = filler(end, start)
+                    marked.append(fill._replace(private=theirs.private))
+            rest = [field for field in fields if field not in there]
+            fields = sorted((*rest, *marked), key=lambda field: field.offset)
+        if fields == list(self.fields):
+            return self
+        return Layout(
+            self.name,
+            self.title,
+            fields,
+            source=self.source,
+            checked=self.checked,
+            trackers=self.trackers,
+            phases=self.phases,
+            sensor_type=self.sensor_type,
+        )
+
     def spans(self, payload: bytes) -> Iterator[tuple[Field, bytes]]:
         """Yield each field that the payload holds with its bytes; they tile the payload."""
         count = bisect_right(self._ends, len(payload))

@@ -67,6 +67,8 @@ UNKNOWN = "unknown text"
 """What `Redactor.replaced` calls blanked runs that no declaration names."""
 AROUND = LONGEST
 """So many bytes of its neighbours are enough for `Redactor.redact`."""
+_NUMBER = 4
+"""Bytes of a serial that is a number; others get no stand-in."""
 
 _PRINTABLE = (
     rb"[\x20-\x7e]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
@@ -177,9 +179,9 @@ class Redactor:
         """Look for a secret everywhere from now on."""
         kind, raw = secret.kind, secret.raw
         if not isinstance(row.field.type, Octets):
-            if len(raw) < row.field.size:
-                return  # cut in half
-            raw = b"%d" % row.value
+            if len(raw) != _NUMBER:
+                return  # cut in half, or part of a secret
+            raw = b"%d" % int.from_bytes(raw, _order(row))
         elif kind is Private.MAC and len(raw) != 6:
             digits = re.sub(rb"[:. -]", b"", raw)
             raw = bytes.fromhex(digits.decode()) if _is_hex(digits) else raw
@@ -201,9 +203,8 @@ class Redactor:
         """Replace or blank a declared secret in its place."""
         kind, raw = secret.kind, secret.raw
         if not isinstance(row.field.type, Octets):
-            order: Literal["big", "little"] = "big" if row.field.order == ">" else "little"
-            whole = len(raw) == row.field.size and row.value
-            new = (self._stand_ins.number(row.value) if whole else 0).to_bytes(len(raw), order)
+            number = int.from_bytes(raw, _order(row)) if len(raw) == _NUMBER else 0
+            new = (number and self._stand_ins.number(number)).to_bytes(len(raw), _order(row))
         elif b"\\" in raw and kind not in BLANKED:
             text = unescaped(raw)
             new = respelled(raw, self._value(kind, text)) if has_stand_in(text) else blank(raw)
@@ -362,6 +363,10 @@ class _Page:
                 self.new[at] = byte
                 self.done[at] = changed = True
         return changed
+
+
+def _order(row: "Row") -> Literal["big", "little"]:
+    return "big" if row.field.order == ">" else "little"
 
 
 def _is_none(kind: Private, value: bytes) -> bool:

@@ -1,7 +1,8 @@
 """Secrets that have been seen, and where else they stand.
 
 A secret is looked for in all its spellings (`spelling.py`): as text, capital or small letters
-alike, as hexadecimal text, and where bytes stand whose meaning is not known, as a number.
+alike, as hexadecimal text whatever separates its digits, and where bytes stand whose meaning
+is not known, as a number.
 
 What is looked for is bounded by what it would harm. A long text with digits in it stands nowhere by
 chance and is found anywhere, but where a number or time is known to stand only as the whole of it.
@@ -20,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from inverterproto.private import BLANKED, Private
-from inverterproto.spelling import binary_spellings, text_spellings
+from inverterproto.spelling import Squeezed, binary_spellings, hex_spellings, text_spellings
 from inverterproto.standin import MOST, StandIns, blank, match_case
 
 KEPT, FIXED, FREE, BINARY = 0, 1, 2, 3
@@ -117,6 +118,7 @@ class Sought:
         self._seen: set[tuple[Private, bytes]] = set()
         self._text = _Table()
         self._octets = _Table()
+        self._hex = _Table()
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -132,9 +134,11 @@ class Sought:
         least, edges = _limits(kind, value)
         added = True
         for spelled, other in text_spellings(kind, value, stand_in):
-            # Digits of another base stand by themselves.
-            own = edges if spelled == value.lower() or kind is Private.MAC else _WORD
-            added &= self._text.add(spelled, _Spelling(kind, other, least, own))
+            added &= self._text.add(spelled, _Spelling(kind, other, least, edges))
+        for spelled, other in hex_spellings(kind, value, stand_in):
+            # A number in text that is no hexadecimal one must stay a number.
+            area = least if kind is Private.MAC else BINARY if spelled.isdigit() else FREE
+            added &= self._hex.add(spelled, _Spelling(kind, other, area, _NONE))
         for spelled, other in binary_spellings(kind, value, stand_in):
             added &= self._octets.add(spelled, _Spelling(kind, other, BINARY, _NONE))
         return added
@@ -142,6 +146,7 @@ class Sought:
     def find(self, data: bytes, areas: bytes) -> Iterator[Found]:
         """Yield every secret; `areas` says for each byte what may stand there."""
         yield from _merged(data, self._text_in(data, areas))
+        yield from _merged(data, self._hex_in(data, areas))
         yield from _merged(data, self._octets_in(data, areas))
 
     def _text_in(self, data: bytes, areas: bytes) -> Iterator[Found]:
@@ -154,6 +159,16 @@ class Sought:
             else:
                 stand_in = blank(there)
             yield Found(start, end, spelling.kind, stand_in)
+
+    def _hex_in(self, data: bytes, areas: bytes) -> Iterator[Found]:
+        squeezed = Squeezed(data)
+        anywhere = bytes((BINARY,)) * len(squeezed.text)
+        for start, end, spelling in self._hex.find(squeezed.text, anywhere):
+            first, behind = squeezed.place(start), squeezed.place(end - 1) + 1
+            if _fits(spelling, data, areas, first, behind):
+                there = bytes(data[squeezed.place(at)] for at in range(start, end))
+                stand_in = squeezed.spelled(start, match_case(spelling.stand_in or b"", there))
+                yield Found(first, behind, spelling.kind, stand_in)
 
     def _octets_in(self, data: bytes, areas: bytes) -> Iterator[Found]:
         for start, end, spelling in self._octets.find(data, areas):

@@ -54,7 +54,7 @@ class TestPayloads:
         found = decode_payload("0x5408", MICRO)
         shown = found.to_json()
         assert list(shown) == [
-            *("type", "offset", "length", "family", "name"),
+            *("type", "offset", "length", "family", "kind", "name"),
             *("fields", "readings", "problems", "raw"),
         ]
         assert (shown["type"], shown["offset"], shown["length"]) == ("payload", 0, 330)
@@ -65,7 +65,9 @@ class TestPayloads:
         assert found.message is not None
         assert found.message.problems == ()
         assert found.message.readings()[0].values == found.readings[0].values
-        assert decode_payload("21512", MICRO).to_json() == shown
+        by_name = decode_payload("micro_inverter", MICRO).to_json()
+        assert by_name == {**shown, "kind": "deye:micro_inverter"}
+        assert decode_payload("21512", MICRO).to_json() == {**shown, "kind": "deye:21512"}
 
     def test_a_sensor_type_that_differs_is_told_and_the_asked_one_taken(self) -> None:
         found = decode_payload("0x5411", MICRO)

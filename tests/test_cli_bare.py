@@ -34,6 +34,25 @@ class TestPayload:
         assert shown["raw"] == MICRO.hex()
         assert shown["readings"][0]["values"]["active_power"] == 4
 
+    def test_several_one_behind_another_are_told_apart(self) -> None:
+        shown = json_of("--payload", "0x5408", "-", stdin=f"{MICRO.hex()}\n{MICRO.hex()}\n")
+        assert [one["raw"] for one in shown] == [MICRO.hex()] * 2
+        for other in (MICRO + bytes(330), MICRO + MICRO[:40]):
+            assert len(json_of("--payload", "0x5408", "-", stdin=other.hex())) == 1
+
+    def test_json_is_found_in_lines_of_a_log(self) -> None:
+        text = '{"Time":"2021/03/24 10:01:52","SN":"AL2002000001234"}'
+        log = f"2024 RX {text}\nthen {{ }} }}\n2024 RX {text}\n"
+        shown = json_of("--payload", "alphaess:16", "-", stdin=log)
+        assert [bytes.fromhex(one["raw"]).decode() for one in shown] == [text] * 2
+
+    @pytest.mark.parametrize("written", [bytes(66_000), b"00" * 66_000])
+    def test_of_more_bytes_than_a_payload_has_it_is_an_error(self, written: bytes) -> None:
+        run = decode("--payload", "0x5408", "-", stdin=written)
+        assert run.code == 1
+        assert "payload_length" in run.err
+        assert "Traceback" not in run.err
+
     def test_is_read_from_a_binary_file(self, tmp_path: Path) -> None:
         path = tmp_path / "payload.bin"
         path.write_bytes(MICRO)
@@ -127,7 +146,8 @@ class TestRefused:
             (("--payload", "0x5408", "--redact"), "--payload and --redact do not go together."),
             (("--payload", "0x5408", "--keep-unknown"), "--payload and --keep-unknown do not"),
             (("--payload", "0x5408", "--key-file", "x"), "--payload and --key-file do not"),
-            (("--payload", "0x1234"), "--payload 0x1234: payload: no known kind"),
+            (("--payload", "0x1234"), "--payload 0x1234: no known kind. Known are"),
+            (("--payload", "5408"), "--payload 5408: no known kind: did you mean 0x5408?"),
         ],
     )
     def test_what_makes_no_sense_is_wrong_usage(
@@ -139,8 +159,9 @@ class TestRefused:
 
     def test_the_known_kinds_are_listed(self) -> None:
         said = decode("--payload", "wrong", "00").err
-        assert "deye:0x5408, " in said
-        assert "alphaess:16, " in said
+        assert "`inverterproto layout list`" in said
+        assert "deye:wifi, " in said
+        assert "alphaess:16" in said
         assert "alphaess:status, " in said
 
     @pytest.mark.parametrize("option", [("--payload", "0x5408"), ("--modbus",)])

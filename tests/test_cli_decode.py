@@ -23,7 +23,16 @@ from inverterproto_cli import decode as decode_module
 from inverterproto_cli.csv_table import IDENTITY
 from inverterproto_cli.summary import MOST_COMPLAINTS
 from tests.conftest import Run, decode
-from tests.vectors import AT_TEXT, BROKEN, FIXTURES, VALID, fixtures, frame, raw
+from tests.vectors import (
+    AT_TEXT,
+    BARE_MODBUS_REQUEST,
+    BROKEN,
+    FIXTURES,
+    VALID,
+    fixtures,
+    frame,
+    raw,
+)
 
 MICRO = FIXTURES / "deye" / "sun-m80g3-MW3_16U_5406_2.32-D1" / "micro-5408-realtime.hex"
 REALTIME, HISTORIC = raw("micro-5408-realtime"), raw("micro-5408-historic")
@@ -475,7 +484,7 @@ class TestTree:
             "no frame  at 0, 32 bytes: AT text\n"
             "  41 54 2b 59 5a 43 4d 50 56 45 52 3d 4d 57 33 5f 31 36 55 5f 35 34 30 36 5f 32 2e 32"
             " 37 0d 0a 0a  AT+YZCMPVER=MW3_16U_5406_2.27...\n"
-            "no frame  at 32, 1 bytes: junk\n"
+            "no frame  at 32, 1 byte: junk\n"
             "  00  .\n"
         )
 
@@ -491,7 +500,7 @@ class TestTree:
         titles = [line for line in run.out.splitlines() if not line.startswith(" ")]
         assert titles == [
             f"heartbeat  Deye / Solarman V5  from device 2712345678  at 0, 14 bytes ({dump})",
-            f"no frame  at 14, 1 bytes ({dump}): junk",
+            f"no frame  at 14, 1 byte ({dump}): junk",
             f"data  Deye / Solarman V5  from device 2712345678  at 0, 343 bytes ({MICRO})",
         ]
         assert f"no frame in 1 byte at 14 ({dump}): junk\n" in run.err
@@ -621,6 +630,18 @@ no frame found; 14 bytes unframed
         run = decode(option, "--json", "-", stdin=(HEARTBEAT + b"\0") * 30)
         assert (run.code, run.err) == (0, "")
         assert len(run.out.splitlines()) == 60
+
+    @pytest.mark.parametrize("option", ["-v", "--redact", "--modbus"])
+    def test_what_can_be_read_is_decoded_though_another_input_cannot(
+        self, option: str, tmp_path: Path
+    ) -> None:
+        good = tmp_path / "good.bin"
+        good.write_bytes(BARE_MODBUS_REQUEST if option == "--modbus" else HEARTBEAT)
+        shown = decode(option, "nosuch.hex", good, tmp_path)
+        assert shown.code == 1
+        assert ("request" if option == "--modbus" else "heartbeat") in shown.out
+        assert "Error: nosuch.hex: no such file, and no hex either\n" in shown.err
+        assert "is a folder; name the files in it\n" in shown.err
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -945,3 +966,16 @@ class TestTexts:
         )
         assert run.code == 1
         assert "no such file" in decode("2024-04-08-1714.log").err
+
+
+def test_one_byte_is_a_byte_and_bytes_are_bytes() -> None:
+    shown = decode("-", stdin=HEARTBEAT).out
+    assert re.search(r"payload_length +1 byte$", shown, re.MULTILINE)
+    assert "at 0, 14 bytes\n" in shown
+
+
+def test_a_device_of_blanks_is_no_name() -> None:
+    from inverterproto.alphaess.frame import Frame
+
+    login = Frame(1, 1, 2, b'{"UserName":" ","Password":"x"}').build()
+    assert re.match(r"login  AlphaESS  from device  at 0, ", decode("-", stdin=login).out)

@@ -102,6 +102,19 @@ class TestSpellings:
         back = [json.loads(line) for line in capture.splitlines()]
         assert sorted(map(str, back)) == sorted(map(str, entries))
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            json.dumps([BEAT, BEAT]),
+            json.dumps([BEAT, BEAT], indent=2),
+            json.dumps([BEAT, BEAT]).replace(", {", ",\n{"),
+            f"[\n{json.dumps(BEAT)},\n{json.dumps(BEAT)}\n]\n",
+            f"[]\n{json.dumps([BEAT])}\n[\n]\n{json.dumps([BEAT], indent=1)}",
+        ],
+    )
+    def test_a_list_of_objects_is_taken_apart(self, text: str) -> None:
+        assert encoded(text) == (0, HEARTBEAT * 2, "")
+
 
 class TestOutput:
     def test_hex_is_a_line_an_object(self) -> None:
@@ -259,8 +272,18 @@ class TestComplaints:
     def test_what_is_no_json_at_all_is_given_up_soon(self) -> None:
         code, out, err = encoded("no json\n" * 10_000 + LINE)
         assert (code, out) == (1, b"")
-        assert err.count("\n") == 21
-        assert err.endswith("Error: -: seems to be none of decode --json\n")
+        assert err == (
+            "Error: -: line 1, column 1: broken JSON: expected an object, {…}; "
+            "this is no output of decode --json\n"
+        )
+
+    def test_what_decode_shows_for_people_is_complained_of_once(self) -> None:
+        for form in ([], ["--csv"]):
+            _, out, _ = decode(*form, stdin=HEARTBEAT)
+            code, _, err = encoded(out)
+            assert code == 1
+            assert err.count("\n") == 1
+            assert err.endswith("this is no output of decode --json\n")
 
     def test_wrong_usage_and_missing_input_are_told(self, tmp_path: Path) -> None:
         assert invoke("encode", "--hex", "--capture", stdin=LINE).code == 2

@@ -195,6 +195,20 @@ class TestFind:
         shown = run("--find", "1,2,3", frames=MICRO)
         assert shown.out == ""
         assert "data 0x5408: 1,2,3: 3 values, 2 frames" in shown.err
+        assert "Error: --find: a list needs one value for each frame of a kind" in shown.err
+        assert shown.code == 1
+
+    @pytest.mark.parametrize(
+        ("value", "hint"),
+        [
+            ("232.0V", "looked for as text; leave the unit out: 232.0"),
+            ("-12.5 °C", "looked for as text; leave the unit out: -12.5"),
+            ("232,5", "looked for as two values; with a decimal point: 232.5"),
+        ],
+    )
+    def test_what_is_nowhere_as_it_was_written_is_told_why(self, value: str, hint: str) -> None:
+        assert f"{value}: {hint}\n" in run("--find", value, frames=MICRO[:1]).err
+        assert hint not in run("--find", "777.77", frames=MICRO[:1]).err
 
     def test_a_negative_number_and_the_other_sign(self) -> None:
         shown = run("--find", "-2", frames=[raw("dcu-data-3026")])

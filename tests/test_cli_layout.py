@@ -603,3 +603,9 @@ def test_the_example_says_of_its_fields_what_is_known_of_them() -> None:
                 known.type,
                 known.scale,
             )
+
+
+def test_a_sensor_type_without_its_0x_is_told() -> None:
+    shown = invoke("layout", "show", "5408")
+    assert shown.code == 2
+    assert "5408: no such file; did you mean 0x5408?" in shown.err

@@ -18,6 +18,7 @@ from inverterproto_cli.sources import Source
 from tests.conftest import Run, decode, invoke
 from tests.test_redact import LOGGER, SECRETS, leaks
 from tests.test_redact_leaks import SEEDS, places
+from tests.vectors import fixtures
 
 ONE_OF_EACH = {(seed.kind, seed.frame[0]): seed for seed in SEEDS}.values()
 DATA = b"".join(b"".join(places(seed.secret).values()) + seed.frame for seed in ONE_OF_EACH)
@@ -145,8 +146,9 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [path.name for path in tmp_path.iterdir()] == ["in.bin"]
 
 
-def test_the_input_may_be_the_output_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
-    path = tmp_path / "in.bin"
+def test_a_file_is_written_over_if_asked_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "old.bin"
+    path.write_bytes(DATA)
     assert sanitized(tmp_path, "-o", path).code == 2
     assert path.read_bytes() == DATA
     assert sanitized(tmp_path, "-o", path, "--force").code == 0
@@ -208,3 +210,33 @@ def test_empty_lines_of_a_capture_do_not_fill_the_memory(
     assert invoke("sanitize", source, "-o", tmp_path / "out").code == 0
     assert len((tmp_path / "out").read_text().splitlines()) == len(lines)
     assert most < 100
+
+
+OWN_LAYOUT = 'name = "own"\ntitle = "Own"\nsensor_type = 0x5408\nchecked = true\nsource = "own"\n'
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "",
+        'offset = 21\nname = "sticker"\ntype = "text 10"',
+        'offset = 21\nname = "sticker"\ntype = "u16le"',
+        'offset = 40\nname = "inverter_serial"\ntype = "u8"',
+    ],
+    ids=["nothing", "text", "number", "name"],
+)
+def test_what_a_layout_forgets_to_mark_as_private_is_so_as_before(
+    fields: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.toml"
+    declared = f'[[field]]\n{fields}\nconfidence = "A"\nsource = "own"\n' if fields else ""
+    path.write_text(OWN_LAYOUT + declared)
+    source = tmp_path / "in.bin"
+    source.write_bytes(fixtures("deye")["micro-5408-realtime"])
+    run = invoke("sanitize", "--keep-unknown", "--layout", path, source, "-o", tmp_path / "out")
+    assert run.code == 0, run.err
+    assert "private bytes not marked so: taken for private as before" in run.err
+    assert b"23012345" not in (tmp_path / "out").read_bytes()
+    assert b"01234567" not in (tmp_path / "out").read_bytes()
+    path.write_text(invoke("layout", "export", "0x5408").out)
+    assert "private" not in invoke("decode", "-q", "--layout", path, source).err

@@ -116,6 +116,24 @@ def test_what_is_there_is_not_written_over_and_nothing_half_is_left(tmp_path: Pa
     assert invoke("sanitize", source, "-o", tmp_path / "no" / "out").code == 1
 
 
+def test_the_input_is_never_written_over(tmp_path: Path) -> None:
+    source, link = tmp_path / "in.bin", tmp_path / "link"
+    source.write_bytes(LOGIN)
+    link.symlink_to(source)
+    for given, out in ((source, source), (source, link), (link, source)):
+        run = invoke("sanitize", "--force", given, "-o", out)
+        assert run.code == 2
+        assert "is the input" in run.err
+    assert source.read_bytes() == LOGIN
+
+
+@pytest.mark.parametrize("option", [("--keep-unknown",), ("--key-file", "key")], ids=str)
+def test_how_to_redact_is_not_said_without_redacting(option: tuple[str, ...]) -> None:
+    run = decode(*option, LOGIN.hex())
+    assert (run.code, run.out) == (2, "")
+    assert f"{option[0]} is for --redact" in run.err
+
+
 def test_wrong_usage_is_told(tmp_path: Path, key: Path) -> None:
     source = tmp_path / "in.bin"
     source.write_bytes(LOGIN)

@@ -339,9 +339,10 @@ class TestArguments:
 
     def test_a_folder_is_told(self) -> None:
         with pytest.raises(SourceError, match=r"^folder: is a folder; name the files in it$"):
-            find_sources(("dump.bin", "folder"))
+            find_sources(("folder",))
+        assert [bool(found.refused) for found in find_sources(("dump.bin", "folder"))] == [0, 1]
 
-    @pytest.mark.parametrize("argument", ["nosuch.bin", "a5z", "", "a\0b"])
+    @pytest.mark.parametrize("argument", ["nosuch.bin", "a5z", "", " ", "a\0b"])
     def test_what_is_neither_a_file_nor_hex_is_told(self, argument: str) -> None:
         with pytest.raises(SourceError, match="no such file, and no hex either"):
             find_sources((argument,))

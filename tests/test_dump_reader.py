@@ -16,6 +16,7 @@ from inverterproto.families import framings
 from inverterproto.hexdump import DumpReader, Piece, Whole, readings
 from inverterproto.hexdump import choice as choice_module
 from inverterproto.hexdump import reader as reader_module
+from inverterproto.hexdump import search as search_module
 from inverterproto.hexdump.forms import FORMS
 from inverterproto.hexdump.fragment import from_digits
 from inverterproto.hexdump.rows import Rows
@@ -88,7 +89,7 @@ alphaess_frames = st.builds(
 any_frame = deye_frames | alphaess_frames
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(any_frame, st.sampled_from(sorted(WRITERS))), min_size=1, max_size=4),
     st.lists(st.integers(0, 3000), max_size=5),
@@ -139,9 +140,22 @@ class TestPlainHex:
         for chunks in ((text,), tuple(text), tuple(text.splitlines(keepends=True))):
             assert content(*chunks) == HEARTBEAT + b"\xa5\x00" + REALTIME
 
+    def test_a_frame_that_is_seen_only_at_the_end_makes_all_of_it_plain(self) -> None:
+        text = f"a5 00 0f\n{HEARTBEAT.hex()}"  # as if a frame of 3,853 bytes began
+        assert content(text) == b"\xa5\0\x0f" + HEARTBEAT
+        assert notes_of(text) == ["read as plain hex"]
+
     def test_a_prefix_may_be_cut_by_a_chunk(self) -> None:
         text = f"{HEARTBEAT.hex()}\n"
         assert content(text, "0", "xa5", "\\", "x01") == HEARTBEAT + b"\xa5\x01"
+
+    def test_a_backslash_at_the_end_of_a_line_ends_it(self) -> None:
+        text = f"{HEARTBEAT.hex()}\n{HEARTBEAT.hex()}\\\n{xxd(REALTIME)}"
+        assert frames(text) == [HEARTBEAT, HEARTBEAT, REALTIME]
+
+    def test_what_seems_to_begin_in_a_dump_is_plain_hex_at_the_end(self) -> None:
+        text = f"0000: a5 40 00 10 47\n{HEARTBEAT.hex()}\n"
+        assert content(text) == b"\0\0\xa5\x40\0\x10\x47" + HEARTBEAT
 
     def test_an_odd_digit_is_an_error_behind_the_frames(self) -> None:
         reader = DumpReader(framings())
@@ -149,12 +163,15 @@ class TestPlainHex:
         with pytest.raises(ProtocolError, match="odd number of hex digits"):
             list(reader.finish())
 
-    def test_much_of_it_without_a_frame_is_given_before_the_end(self) -> None:
+    def test_much_of_it_without_a_frame_is_given_before_the_end(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reader_module, "MOST_PLAIN", 2000)
         reader = DumpReader(framings())
-        text = "00 11 22\n" * 100_000
-        assert b"".join(p.data for p in reader.feed(text)) == b"\x00\x11\x22" * 100_000
+        text = "00 11 22\n" * 1000
+        assert b"".join(p.data for p in reader.feed(text)) == b"\x00\x11\x22" * 1000
         reader.feed("nonsense\n")
-        with pytest.raises(ProtocolError, match="line 100001, column 1"):
+        with pytest.raises(ProtocolError, match="line 1001, column 1"):
             list(reader.finish())
 
     def test_what_decodes_nowhere_is_told_as_hex_that_is_none(self) -> None:
@@ -175,6 +192,12 @@ class TestMixed:
             for chunks in ((text,), tuple(text), tuple(text.splitlines(keepends=True))):
                 assert content(*chunks) == HEARTBEAT + REALTIME + HEARTBEAT, form
 
+    def test_each_dump_has_addresses_of_its_own_base(self) -> None:
+        zeros = Frame(0x4210, (1, 2), 3, bytes(100)).build()
+        forms = ("od -A d", "od -A o", "od -A x", "od -t u1", "od -b", "hexdump", "od -A d")
+        text = "\n".join(WRITERS[form](zeros) for form in forms)
+        assert frames(text) == [zeros] * len(forms)
+
     def test_plain_hex_of_zeros_is_no_dump(self) -> None:
         text = f"{HEARTBEAT.hex()}\n0000 0000 0000\n0000000000000000\n00000000 00000000\n"
         assert content(text) == HEARTBEAT + bytes(6 + 8 + 8)
@@ -186,13 +209,18 @@ class TestMixed:
         assert b"".join(p.data for p in reader.feed("00 hm\n")) == b""
 
     def test_what_seems_to_begin_hides_nothing_that_follows(self) -> None:
-        noise = "x a5 ff 0f\n"  # it would have 4,108 bytes
+        noise = "x a5 00 0f\n"  # it would have 3,853 bytes
         text = noise + log_line(HEARTBEAT) + "\n" + xxd(REALTIME) + WRITERS["decimals"](HEARTBEAT)
         assert frames(text) == [HEARTBEAT, REALTIME, HEARTBEAT]
 
+    def test_what_waited_in_lines_not_read_yet_comes_first(self) -> None:
+        noise = "quiet\n0000: a5 40 00 10 47\n"  # it would have 77 bytes
+        text = log_line(HEARTBEAT) + noise + WRITERS["decimals"](HEARTBEAT) + xxd(REALTIME)
+        assert frames(text) == [HEARTBEAT, HEARTBEAT, REALTIME]
+
     def test_lines_that_wait_for_a_frame_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(choice_module, "MOST_DEFERRED", 100)
-        noise = log_line(HEARTBEAT) + "x a5 ff 0f\n"
+        noise = log_line(HEARTBEAT) + "x a5 00 0f\n"
         reader = DumpReader(framings())
         found = reader.feed(noise + WRITERS["decimals"](REALTIME))
         found += reader.feed("nothing\n" * 100)
@@ -237,7 +265,7 @@ class TestRealTools:
     def test_is_read_back(self, command: str) -> None:
         if shutil.which(command.split()[0]) is None:
             pytest.skip("not installed here")
-        for data in REAL:
+        for data in (HEARTBEAT, REALTIME, REAL[-1]):
             text = subprocess.run(  # noqa: S602 - ours
                 command, shell=True, input=data, capture_output=True, check=True, timeout=20
             ).stdout.decode()
@@ -334,10 +362,11 @@ class TestWhereNothingDecodes:
         assert data == b""
         assert said.startswith("no hex digit at line ")
 
-    def test_of_much_text_the_beginning_is_shown(self) -> None:
+    def test_of_much_text_the_beginning_is_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(search_module, "MOST_KEPT", 1002)
         reader = DumpReader(framings())
-        assert reader.feed("x: 11 22 33 44 55\n" * 50_000) == []
-        assert len(next(reader.finish()).data) == 1 << 16
+        assert reader.feed("x: 11 22 33 44 55\n" * 500) == []
+        assert len(next(reader.finish()).data) == 1002
 
     def test_masked_digits_are_told_here_too(self) -> None:
         reader = DumpReader(framings())
@@ -490,6 +519,8 @@ class TestOddities:
         [
             (r'"\245\1\0\020G\227mN\034\253\241\0\x12\x15"', True),
             ('"\\u00a5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15"', True),
+            ("E'" + "".join(f"\\\\x{byte:02x}" for byte in HEARTBEAT) + "'", True),
+            ("".join(f"\\\\x{byte:02x}" for byte in HEARTBEAT), True),
             ("b'\\xa5\\x01\\x00\\x10G\\x97mN\\x1c\\xab\\xa1\\x00\\x12\\x15", True),
             ("{0xa5,0x1,0x0,0x10,0x47,0x97,0x6d,0x4e,0x1c,0xab,0xa1,0x0,0x12,0x15}", True),
             (
@@ -534,17 +565,17 @@ class TestOddities:
         "0x0x", "0X", "/*/", "*/", "xx ", "..", ". ", "a5 .. ", "a5..", "[", "[1,", "1,",
         "245 ", "g", "a5g",
         "0000000 a5\n", "0000000 4aa5\n", "0000000 245  \\0\n", "0000000 165\n*\n", "10100101 ",
-        "x a5 ff 0f\n", "x a5 01 00 10\n", "x 01 01 10 00 00 f0 00\n", "165, 1, 0\n",
+        "x a5 00 0f\n", "x a5 01 00 10\n", "x 01 01 10 00 00 f0 00\n", "165, 1, 0\n",
         "pQEAEEeXbU4c\n",
         "x: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
         "x: a5 01 00 10 47 97 ** 4e 1c ab a1 00 12 15\n",
-        "x a5 ff 0f\nx: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
-        "0000: a5 ff 0f\nb'\\xa5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15'\n",
+        "x a5 00 0f\nx: a5 01 00 10 47 97 6d 4e 1c ab a1 00 12 15\n",
+        "0000: a5 00 0f\nb'\\xa5\\x01\\0\\x10G\\x97mN\\x1c\\xab\\xa1\\0\\x12\\x15'\n",
         "a5 01 00 10 47 97 6d 4e 1c ab a1 00 13 15\n", "1\n", "a\n", "٣", "\xa0",
     ],
 )  # fmt: skip
 def test_reading_is_linear(unit: str) -> None:
-    """Sixteen times the text takes no more than some thirty times the time, by the best of three.
+    """Sixteen times the text takes no more than some thirty times the time, in one of three tries.
 
     Times are compared with times, so that the machine does not matter; what is quadratic takes
     256 times as long.
@@ -553,33 +584,73 @@ def test_reading_is_linear(unit: str) -> None:
 
     def took(size: int) -> float:
         text = "; " + unit * (size // len(unit))
-        best = 9e9
-        for _ in range(3):
-            begin = process_time()
-            with suppress(ProtocolError):
-                content(text)
-            best = min(best, process_time() - begin)
-        return best
+        begin = process_time()
+        with suppress(ProtocolError):
+            content(text)
+        return process_time() - begin
 
-    small, large = took(4_000), took(64_000)
-    assert large < 64 * max(small, 0.002)
+    assert any(took(16_000) < 64 * max(took(1_000), 0.002) for _ in range(3))
 
 
-def test_a_line_without_end_takes_bounded_memory() -> None:
+def test_a_line_without_end_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
+    monkeypatch.setattr(reader_module, "LONGEST_LINE", 1 << 16)
+    monkeypatch.setattr(choice_module, "MOST_DEFERRED", 1 << 16)
+    monkeypatch.setattr(search_module, "MOST_KEPT", 1 << 12)
     reader = DumpReader(framings())
     tracemalloc.start()
     try:
         for _ in range(12):
-            reader.feed("q a5, 165 \\x01 " * 14_000)
+            reader.feed("q a5, 165 \\x01 " * 900)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     with suppress(ProtocolError):
         list(reader.finish())
-    assert most < 40e6
+    assert most < 2.5e6
+
+
+@pytest.mark.parametrize("head", ["", "x a5 40 00 10 47\n", "x\n0000: a5 40 00 10 47\n"])
+@pytest.mark.parametrize("line", ["\n", "q\n"])
+def test_many_short_lines_take_bounded_memory(
+    line: str, head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tracemalloc
+
+    monkeypatch.setattr(choice_module, "MOST_DEFERRED", 1 << 12)
+    monkeypatch.setattr(reader_module, "MOST_PLAIN", 1 << 10)
+    monkeypatch.setattr(search_module, "MOST_KEPT", 1 << 10)
+
+    reader = DumpReader(framings())
+    reader.feed(head + line * 500)
+    tracemalloc.start()
+    try:
+        for _ in range(40):
+            reader.feed(line * 100)
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < 20_000
 
 
 def test_every_form_has_its_own_name() -> None:
     assert len({form().name for form in FORMS}) == len(FORMS)
+
+
+class TestBrokenFramesBesideGoodOnes:
+    def test_what_begins_like_a_frame_is_given_though_it_is_cut_short(self) -> None:
+        cut = REALTIME[:300]
+        text = "\n".join(f"line SENT: {data.hex()}" for data in (HEARTBEAT, cut, HEARTBEAT, cut))
+        assert content(text) == HEARTBEAT + cut + HEARTBEAT + cut
+        assert content(f"SENT: {cut.hex()}\nSENT: {HEARTBEAT.hex()}\n") == cut + HEARTBEAT
+
+    def test_of_one_with_another_end_too(self) -> None:
+        other = REALTIME[:-1] + b"\x16"
+        text = "\n".join(f"line SENT: {data.hex()}" for data in (HEARTBEAT, other, HEARTBEAT))
+        assert content(text) == HEARTBEAT + other + HEARTBEAT
+
+    def test_what_only_looks_so_is_left_out(self) -> None:
+        text = f"SENT: {HEARTBEAT.hex()}\nkey a5 11 22 33 44 55 66 77 88 99 aa bb cc\n"
+        assert content(text) == HEARTBEAT
+        assert "line 2" in " ".join(notes_of(text))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from inverterproto import FieldError, ProtocolError, decode, encode
 from inverterproto.alphaess.frame import Frame as AlphaFrame
+from inverterproto.bare import decode_modbus, decode_payload
 from inverterproto.decoding import Dates, Decoder, plain
 from inverterproto.deye.bodies import AT_KIND, MODBUS_KIND
 from inverterproto.deye.commands import command
@@ -19,7 +20,7 @@ from inverterproto.encoding import alike
 from inverterproto.families import DEYE
 from inverterproto.octets import Octets
 from inverterproto.stream import Framed, StreamDecoder
-from tests.vectors import BROKEN, VALID, fixtures, frame, raw
+from tests.vectors import BARE_MODBUS, BARE_MODBUS_REQUEST, BROKEN, VALID, fixtures, frame, raw
 
 ALPHA = fixtures("alphaess")
 GOOD_ALPHA = sorted(ALPHA.keys() - {"bad-crc"})
@@ -503,7 +504,12 @@ class TestRefused:
             (MICRO, "family", "growatt", "family: not known: expected deye or alphaess"),
             (MICRO, "family", ["deye"], "family: not known"),
             (MICRO, "family", "alphaess", "raw: bad version at offset 0"),
-            (MICRO, "type", "reading", "type: not known: expected frame or unframed"),
+            (
+                MICRO,
+                "type",
+                "reading",
+                "type: not known: expected frame, unframed, payload, modbus",
+            ),
             (MICRO, "type", ["frame"], "type: not known"),
             (READ_REPLY, "fields.modbus.registers", [65536], "fields.modbus.registers: does not"),
             (READ_REPLY, "fields.modbus.registers", [], "fields.modbus.registers: do not fit"),
@@ -565,6 +571,14 @@ class TestRefused:
                 encode(put(MICRO, path, deep))
         with pytest.raises(ProtocolError, match=r"nested deeper|SOC"):
             encode(put(STATUS, "fields.SOC", deep))
+
+
+class TestRefusedBytes:
+    def test_unknown_bytes_of_a_wrong_length_are_told_in_hexadecimal(self) -> None:
+        shown = told(raw("micro-5408-realtime"))
+        name = next(name for name in shown["fields"] if name.startswith("unknown_"))
+        with pytest.raises(FieldError, match=r"found abcdefabcdef$"):
+            encode(put(shown, f"fields.{name}", "abcdefabcdef"))
 
 
 class TestFromNothing:
@@ -637,7 +651,93 @@ class TestFromNothing:
             encode(shown)
 
 
+def payload_told(kind: str, payload: bytes) -> Json:
+    """Return what a payload without a frame says, as JSON has it."""
+    shown: Json = json.loads(json.dumps(decode_payload(kind, payload).to_json()))
+    return shown
+
+
+def modbus_told(data: bytes) -> list[Json]:
+    """Return what Modbus messages say, as JSON has it."""
+    return [json.loads(json.dumps(one.to_json())) for one in decode_modbus(data)]
+
+
+class TestWithoutAFrame:
+    @pytest.mark.parametrize("name", VALID)
+    def test_an_unedited_v5_payload_gives_the_same_bytes(self, name: str) -> None:
+        payload = frame(name).payload
+        assert encode(payload_told(f"{frame(name).control_code:#x}", payload)) == payload
+
+    @pytest.mark.parametrize("name", GOOD_ALPHA)
+    def test_an_unedited_alphaess_payload_gives_the_same_bytes(self, name: str) -> None:
+        payload = ALPHA[name][7:-2]
+        kind = f"alphaess:{told(ALPHA[name])['name']}"
+        assert encode(payload_told(kind, payload)) == payload
+
+    def test_an_edited_field_changes_its_bytes_only(self) -> None:
+        payload = frame("micro-5408-realtime").payload
+        shown = payload_told("0x5408", payload)
+        made = encode(put(shown, "fields.active_power", 600))
+        assert payload_told("0x5408", made)["fields"]["active_power"] == 600
+        assert made[:59] + payload[59:61] + made[61:] == payload
+        assert encode(without(put(shown, "fields.active_power", 600), "kind")) == made
+
+    def test_a_payload_that_is_not_of_its_kind_is_given_back_but_not_edited(self) -> None:
+        payload = frame("micro-5408-realtime").payload
+        shown = payload_told("0x5411", payload)
+        assert encode(shown) == payload
+        with pytest.raises(FieldError, match="fields: cannot be edited, as the payload says"):
+            encode(put(shown, "fields.frame_type", 9))
+
+    @pytest.mark.parametrize(
+        ("key", "value", "complaint"),
+        [
+            ("kind", "deye:tea", "kind: not known"),
+            ("kind", 7, "kind: not known"),
+            ("family", "alphaess", "family: follows from kind"),
+            ("length", 7, "length: follows from"),
+            ("readings", [], "readings: follows from"),
+            ("raw", None, "raw: is missing"),
+        ],
+    )
+    def test_all_but_fields_of_a_payload_is_no_place_for_edits(
+        self, key: str, value: object, complaint: str
+    ) -> None:
+        shown = payload_told("0x5408", frame("micro-5408-realtime").payload)
+        with pytest.raises(FieldError, match=complaint):
+            encode(put(shown, key, value))
+
+    def test_an_edited_reading_of_a_payload_names_its_field(self) -> None:
+        shown = payload_told("0x5408", frame("micro-5408-realtime").payload)
+        shown["readings"][0]["values"]["active_power"] = 5000
+        with pytest.raises(FieldError, match=r"follows from fields\.active_power: edit that"):
+            encode(shown)
+
+    def test_modbus_messages_give_the_same_bytes(self) -> None:
+        data = BARE_MODBUS_REQUEST + BARE_MODBUS
+        shown = modbus_told(data)
+        assert "address" in shown[1]["fields"]
+        assert b"".join(map(encode, shown)) == data
+        assert encode(without(shown[0], "fields")) == BARE_MODBUS_REQUEST
+
+    def test_an_edited_modbus_message_is_refused_and_says_what_can_be_done(self) -> None:
+        shown = modbus_told(BARE_MODBUS_REQUEST)[0]
+        with pytest.raises(FieldError, match="leave fields out: expected 170, found 9"):
+            encode(put(shown, "fields.address", 9))
+
+    def test_an_unknown_type_is_refused(self) -> None:
+        with pytest.raises(FieldError, match="frame, unframed, payload, modbus"):
+            encode({"type": "tea"})
+
+
 class TestUnframed:
+    @pytest.mark.parametrize("key", ["header", "fields"])
+    def test_a_frame_called_unframed_is_refused_as_its_edits_would_be_lost(self, key: str) -> None:
+        shown = told(raw("heartbeat"))
+        shown = {"type": "unframed", "raw": shown["raw"], key: shown[key]}
+        with pytest.raises(FieldError, match=f"{key}: no part of what is unframed"):
+            encode(shown)
+
     def broken(self) -> Json:
         """Return a heartbeat whose serial somebody overwrote."""
         data = bytearray(raw("heartbeat"))

@@ -161,6 +161,7 @@ class TestRealFrames:
     def test_a_list_of_another_length_is_not_looked_for(self) -> None:
         (nothing,) = found(samples(*MICRO), "232.0,240.0,241.0")
         assert (nothing.places, nothing.mismatch) == ((), "3 values, 2 frames")
+        assert found(samples(MICRO[0]), "1,2")[0].mismatch == "2 values, 1 frame"
 
     def test_a_serial_is_found_as_text_wherever_it_stands(self) -> None:
         got = places_of(samples(*MICRO), "2301234567")

@@ -24,6 +24,7 @@ from inverterproto.layout import Layout
 from inverterproto.octets import Octets
 from inverterproto.private import BLANKED, Private
 from inverterproto.redact import Redactor
+from inverterproto.sought import FIXED, FREE, Sought
 from inverterproto.standin import StandIns, blank
 from tests.vectors import fixtures
 
@@ -518,3 +519,11 @@ def test_every_kind_is_blanked_or_has_stand_ins() -> None:
     assert all(a < b for a, b in pairwise(sorted(Private)))
     assert alphaess.TYPES
     assert command(1, "AT+Z\r", LOGGER)
+
+
+def test_a_number_in_hex_is_hidden_only_where_a_number_may_be_one() -> None:
+    sought = Sought(StandIns(b"a key of a test!"))
+    sought.add(Private.SERIAL, b"2712345678")
+    text = b"id a1ab1c4e of 2024"
+    assert [found.start for found in sought.find(text, bytes((FREE,)) * len(text))] == [3]
+    assert not list(sought.find(text, bytes((FIXED,)) * len(text)))

@@ -161,6 +161,31 @@ def test_a_serial_is_found_where_it_is_a_number_in_unknown_bytes(serial: str) ->
             assert octets not in out, name
 
 
+@pytest.mark.parametrize("upper", [False, True], ids=["small", "capital"])
+@pytest.mark.parametrize("order", [1, -1], ids=["big", "little"])
+def test_hexadecimal_text_is_found_whatever_separates_its_digits(order: int, upper: bool) -> None:  # noqa: FBT001
+    mac = bytes.fromhex(SECRETS[Private.MAC].replace(":", ""))
+    for octets in (LOGGER.to_bytes(4, "big"), mac):
+        digits = octets[::order].hex()
+        digits = digits.upper() if upper else digits
+        pairs = [digits[at : at + 2] for at in range(0, len(digits), 2)]
+        fours = [digits[at : at + 4] for at in range(0, len(digits), 4)]
+        texts = [sep.join(pairs) for sep in ("", ":", "-", " ", ".", "_", ",", ", ", ",0x", "\\x")]
+        texts += [sep.join(fours) for sep in ":-. "]
+        texts += [f"0x{text}" for text in texts[:]]
+        for text in texts:
+            line = f"note peer {text} here".encode()
+            for place in (
+                line + b"\r\n",
+                v5(0x7E, b"\1" + line),
+                alpha(1, 4, b'{"M":"%b"}' % line),
+            ):
+                out = redacted(v5(0x41, bytes(59) + mac) + place, keep_unknown=True)
+                assert text.encode() not in out, text
+                assert b"note peer " in out
+                assert b" here" in out
+
+
 def test_a_secret_cut_in_two_by_the_border_of_two_runs_is_found() -> None:
     serial, mac = SECRETS[Private.SERIAL], bytes.fromhex(SECRETS[Private.MAC].replace(":", ""))
     redactor = Redactor(KEY, keep_unknown=True)
@@ -236,6 +261,26 @@ def test_keys_that_nobody_declared_are_known_by_their_names() -> None:
     assert not leaks(out, ["hunter2hunter", "QQ77345678", "48.13"])
 
 
+def test_keys_inside_nested_values_are_judged_as_those_outside() -> None:
+    payload = (
+        b'{"net": {"Password" : "deepsecret", "SN":"DEEPSN12345", "a":"plain", "n":7},'
+        b'"list":[{"WifiPassword":"pw-in-list"},'
+        b'{"x":{"token":{"a":["of a token",7788991],"b":""}}}],'
+        rb'"text":"{\"a]}}","SOC":"50","\u0050assword":{"Pass\u0077ord":"again"}}'
+    )
+    frame = alpha(1, 4, payload)
+    private = ["deepsecret", "DEEPSN12345", "pw-in-list", "of a token", "7788991", "again"]
+    for data in (frame, frame[:-1] + b"\0", frame[:-2], frame.replace(b'"}}', b'"} ')):
+        out = redacted(data + b"\0 DEEPSN12345 pw-in-list", keep_unknown=True)
+        hidden = private if data is frame else private[:3]
+        assert not leaks(out, hidden)
+        assert b'"a":"plain", "n":7}' in out
+    message = decode(redacted(frame, keep_unknown=True))[0].message
+    assert message is not None
+    assert message.fields["SOC"] == 50
+    assert message.fields["list"][1] == {"x": {"token": {"a": ["*" * 10, 1111111], "b": ""}}}
+
+
 def test_what_stands_behind_a_word_for_a_credential_is_blanked_in_any_case() -> None:
     for text in (b"AT+WSKEY=WPA2PSK,AES,tell nobody\r", b'"wifiPass" : "tell nobody", "a":1'):
         frame = v5(0x45, b"\1\2\0" + bytes(12) + text)
@@ -250,6 +295,30 @@ def test_what_is_seen_of_a_masked_frame_is_hidden_and_not_looked_for() -> None:
     item = Unframed(0, frame, Reason.MASKED, "", decode(frame)[0].item.framing)
     assert LOGGER.to_bytes(4, "little") not in redactor.redact(item)
     assert len(redactor._sought) == 0
+
+
+@pytest.mark.parametrize("lost", range(1, 5))
+def test_behind_a_header_whose_first_bytes_are_lost_all_is_hidden(lost: int) -> None:
+    mac = bytes.fromhex(SECRETS[Private.MAC].replace(":", ""))
+    whole = v5(0x41, bytes(59) + mac + bytes(101) + SECRETS[Private.SSID].encode())
+    serial = LOGGER.to_bytes(4, "little")
+    for keep_unknown in (False, True):
+        out = redacted(whole[lost:], keep_unknown=keep_unknown)
+        assert not leaks(out, [str(LOGGER), SECRETS[Private.MAC], SECRETS[Private.SSID]])
+        if lost < 4:
+            assert serial not in redacted(b"\0" * 9 + whole[lost:], keep_unknown=keep_unknown)
+    if lost < 4:
+        masked = Unframed(0, bytes(lost) + whole[lost:], Reason.MASKED, "")
+        assert not leaks(Redactor(KEY, keep_unknown=True).redact(masked), [str(LOGGER)])
+
+
+def test_what_can_be_no_serial_behind_a_control_code_stays() -> None:
+    for data in (
+        b"\0\0\0\0\0\x10\x42\1\2\3\0\0\0\xff",
+        b"\x42\1\2\xff\xff\xff\xff",
+        b"\0\x10\x42\1",
+    ):
+        assert redacted(data, keep_unknown=True) == data
 
 
 def test_texts_that_would_hardly_change_are_blanked() -> None:
@@ -277,6 +346,13 @@ def test_a_key_that_nobody_knows_tells_no_long_number() -> None:
     message = decode(out)[0].message
     assert message is not None
     assert message.fields == {"n1111111111": "1", "SOC": 50}
+
+
+def test_digits_in_quotation_marks_under_a_key_that_nobody_knows_may_be_a_pin() -> None:
+    out = redacted(alpha(1, 4, b'{"Code":"9912","A":"991","B":"99.12","C":"-9912","D":9912}'))
+    values = [b"****", b"991", b"99.12", b"-9912"]
+    assert all(b'":"' + value + b'"' in out for value in values)
+    assert b":9912}" in out
 
 
 def test_a_text_in_the_place_of_a_number_becomes_none() -> None:

@@ -702,3 +702,9 @@ def test_the_work_is_linear_however_the_stream_is_cut(stream: bytes) -> None:
         chunks = cut(stream, range(0, len(stream), size))
         assert told(decode(chunks, framing)) == at_once
         assert framing.asked <= most
+
+
+def test_bytes_that_are_not_told_are_named_by_their_offsets() -> None:
+    (item, *_) = StreamDecoder(FRAMING).pass_over(HEARTBEAT, [5, 7, 8, 9, 12])
+    assert isinstance(item, Unframed)
+    assert item.detail == "masked: of 14 bytes not told: 5, 7 to 9, 12"

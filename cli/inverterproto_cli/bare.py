@@ -1,11 +1,13 @@
 """`decode --payload` and `decode --modbus`: bytes without a frame around them.
 
-A source is one payload, or Modbus messages one behind another. Where it is text, it is tried in
-every form of dump (and, of a family whose payloads are text, as it is), and the reading is taken
-that says most: of the kind that was asked for, without problems, of the right length; of Modbus,
-with the most messages whose CRC is right.
+A source is one payload, payloads of one size one behind another, JSON objects in lines of text, or
+Modbus messages one behind another. Where it is text, it is tried in every form of dump (and, of a
+family whose payloads are text, as it is), and the reading is taken that says most: of the kind that
+was asked for, without problems, of the right length; of Modbus, with the most messages whose CRC is
+right.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
@@ -23,6 +25,8 @@ from inverterproto_cli.sources import Listener, Source, read_whole
 
 MOST = 1 << 20
 """Bytes of a source: the longest payload in the longest spelling has far less."""
+HEAD = 3
+"""Bytes at the beginning of a V5 payload that tell its kind."""
 LEAST = 4
 """Bytes that make text of the command line worth trying."""
 
@@ -51,17 +55,24 @@ class Bare:
         return any(len(one.piece.data) >= LEAST for one in self._candidates(text))
 
     def read(self, source: Source, listener: Listener) -> Iterator[Chunk]:
-        """Yield all of a source as one chunk, in the reading that says most.
+        """Yield all of a source in the reading that says most, each payload as one chunk.
 
         Raises:
-            SourceError: it cannot be read, or holds no bytes.
+            SourceError: it cannot be read, or holds no bytes, or more than a payload has.
         """
         data, text = read_whole(source, MOST)
         listener.progress(source.size or 0)
+        if text is not None and self._is_textual and (objects := _objects(text)):
+            listener.note(f"{source.name}: read as text")
+            yield from (Chunk(source.name, one) for one in objects)
+            return
         found = [Whole("binary", Piece(data))] if text is None else self._candidates(text)
         if not found:
             raise SourceError(f"{source.name}: holds no bytes in any form")
-        best = max(found, key=lambda one: self._rate(one.piece.data))  # of equals the first
+        try:
+            best = max(found, key=lambda one: self._rate(one.piece.data))  # of equals the first
+        except FieldError as error:
+            raise SourceError(f"{source.name}: no {self.noun}: {error}") from error
         listener.note(f"{source.name}: read as {best.form}")
         if best.piece.masked:
             count = len(best.piece.masked)
@@ -69,7 +80,7 @@ class Bare:
         items = StreamDecoder(*framings()).feed(best.piece.data)
         if items and isinstance(items[0], Framed):
             listener.complain(f"{source.name}: this is a whole frame, no bare {self.noun}")
-        yield Chunk(source.name, best.piece.data)
+        yield from (Chunk(source.name, one) for one in self._parts(best.piece.data))
 
     def feed(self, chunk: Chunk) -> Iterator[Decoded]:
         """Decode a source."""
@@ -83,9 +94,29 @@ class Bare:
         """Give nothing: each payload is dated alone."""
         return iter(())
 
+    @property
+    def _is_textual(self) -> bool:
+        return self.kind is not None and family_of_kind(self.kind)[0].textual
+
+    def _parts(self, data: bytes) -> list[bytes]:
+        """Return payloads of one size that all begin alike each by itself.
+
+        Real ones may be longer than their layout: where the head comes again tells the size.
+        """
+        message = self._decoded(data)[0].message if self.kind is not None else None
+        if not isinstance(message, PayloadMessage):
+            return [data]
+        if message.expected_size <= HEAD:
+            return [data]
+        size = data.find(data[:HEAD], message.expected_size)
+        if size < 0 or len(data) % size:
+            return [data]
+        parts = [data[at : at + size] for at in range(0, len(data), size)]
+        return parts if all(part[:HEAD] == data[:HEAD] for part in parts) else [data]
+
     def _candidates(self, text: str) -> list[Whole]:
         found = readings(text)
-        if self.kind is not None and family_of_kind(self.kind)[0].textual:
+        if self._is_textual:
             as_it_is = text.strip().encode("utf-8", "surrogateescape")
             found.append(Whole("text", Piece(as_it_is)))
         return found
@@ -123,6 +154,22 @@ class Bare:
         return 0, -problems, len(data) == message.expected_size
 
 
+def _objects(text: str) -> list[bytes]:
+    """Return the JSON objects of a text: all of it, or one in each line, whatever is around it."""
+    whole = text.strip()
+    if _is_object(whole):
+        return [whole.encode("utf-8", "surrogateescape")]
+    found = (line[line.find("{") : line.rfind("}") + 1] for line in text.split("\n") if "{" in line)
+    return [one.encode("utf-8", "surrogateescape") for one in found if _is_object(one)]
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def bare_of(
     kind: str | None,
     confidence: str,
@@ -148,12 +195,17 @@ def bare_of(
         try:
             decode_payload(kind, b"")
         except FieldError as error:
-            known = "\n".join(_kinds_of(name) for name in FAMILIES)
-            raise click.UsageError(
-                f"--payload {kind}: {error.message}. Known are\n{known}"
-            ) from error
+            raise click.UsageError(f"--payload {kind}: {_guidance(kind)}") from error
     return Bare(kind, confidence, clock_offset)
 
 
-def _kinds_of(name: str) -> str:
-    return f"{name}:" + f", {name}:".join(FAMILIES[name].payload_kinds)
+def _guidance(kind: str) -> str:
+    """Return what to write instead of a kind that is not known."""
+    try:
+        decode_payload(f"0x{kind}", b"")
+    except FieldError:
+        names = [f"{name}:" + f", {name}:".join(FAMILIES[name].message_names) for name in FAMILIES]
+        types = "sensor types (0x5408) and names, as `inverterproto layout list` shows them"
+        numbers = "numbers of control codes and commands (deye:0x4210, alphaess:16)"
+        return "\n".join(["no known kind. Known are", types, numbers, *names])
+    return f"no known kind: did you mean 0x{kind}?"

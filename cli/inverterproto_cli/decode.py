@@ -135,6 +135,15 @@ def _check_offset(
     return value
 
 
+def _check_unredacted() -> None:
+    """Complain of options that say how to redact, where nothing is: unless the environment does."""
+    context = click.get_current_context()
+    for name in ("keep_unknown", "key_file"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{option} is for --redact, which was not given.")
+
+
 @click.command("decode")
 @click.argument("inputs", nargs=-1, metavar="[FILE|-|HEX]...")
 @click.option(
@@ -306,6 +315,8 @@ def command(
             "--find": find or None,
         }
         bare = bare_of(kind, confidence.upper(), clock_offset, senseless)
+    if not redact:
+        _check_unredacted()
     try:
         sources = find_sources(inputs) if bare is None else find_sources(inputs, bare.holds)
     except SourceError as error:

@@ -143,24 +143,37 @@ def _encode(source: Source, spell: Spell, put: Put) -> bool:
     from inverterproto.errors import ProtocolError
     from inverterproto_cli.json_objects import read_objects
 
-    complaints = found = 0
+    complaints: list[str] = []
+    failed = found = 0
 
     def complain(complaint: object) -> None:
-        nonlocal complaints
-        complaints += 1
-        click.echo(_fit(complaint), err=True)
-        if not found and complaints == _MOST_COMPLAINTS:
-            raise SourceError(f"{source.name}: seems to be none of decode --json")
+        nonlocal failed
+        failed += 1
+        if found:
+            click.echo(_fit(complaint), err=True)
+            return
+        complaints.append(_fit(complaint))
+        if failed == _MOST_COMPLAINTS:
+            raise SourceError(_no_object(complaints))
 
     for line, shown in read_objects(source.name, _chunks(source), complain):
         found += 1
+        while complaints:
+            click.echo(complaints.pop(0), err=True)
         try:
             put(spell(source.name, shown, encode(shown)))
         except (ProtocolError, SourceError) as error:
             complain(f"{source.name}: line {line}: {error}")
-    if not found and not complaints and not STOP.wanted:
+    if complaints:
+        raise SourceError(_no_object(complaints))
+    if not found and not STOP.wanted:
         raise SourceError(f"{source.name}: is empty")
-    return complaints > 0
+    return failed > 0
+
+
+def _no_object(complaints: list[str]) -> str:
+    """Return what is wrong with a text without any object."""
+    return f"{complaints[0]}; this is no output of decode --json"
 
 
 def _chunks(source: Source) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ by kind, and at the end says what the library makes of them: `guessing.py`, `com
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from time import time
@@ -33,6 +34,8 @@ MOST_PLACES = 20
 MOST_WANTED = 20
 _SHOWN_BYTES = 8
 _SHOWN_TEXT = 48
+_match_with_unit = re.compile(r"([+\-−]?[0-9]+(?:\.[0-9]+)?) ?(?:[%°]?[A-Za-z]{1,4}|%)$").match
+_match_comma = re.compile(r"([+\-−]?[0-9]+),([0-9]+)$").match
 _STYLES = {"points": "green", "field": "bold", "does": "yellow", "verdict": "dim"}
 
 
@@ -150,7 +153,8 @@ def _title(samples: Samples) -> str:
     lengths = sorted({len(payload) for payload in samples.payloads})
     size = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
     frames = count_of(len(samples.raws), "frame")
-    return f"{samples.kind.title}  {samples.family.title}  {frames}, payload {size} bytes"
+    unit = "byte" if size == "1" else "bytes"
+    return f"{samples.kind.title}  {samples.family.title}  {frames}, payload {size} {unit}"
 
 
 def _offsets_note(samples: Samples) -> str:
@@ -324,6 +328,7 @@ class _Findings(_Writer):
     def __init__(self, wanted: "list[Wanted]", *, as_json: bool, quiet: bool) -> None:
         super().__init__(as_json=as_json, quiet=quiet)
         self.wanted = wanted
+        self.mismatched = self.searched = False
 
     def explore(self, samples: Samples) -> None:
         """Write where the values stand."""
@@ -332,11 +337,32 @@ class _Findings(_Writer):
         for found in find(samples, self.wanted):
             if found.mismatch:
                 self.say(f"{found.kind.title}: {found.wanted.text}: {found.mismatch}")
-            elif self.as_json:
+                self.mismatched = True
+                self.hint(found.wanted.text)
+                continue
+            self.searched = True
+            if not found.places:
+                self.hint(found.wanted.text)
+            if self.as_json:
                 for place in found.places:
                     self.put_json(samples, "find", _place_json(found, place))
             else:
                 self.put(_found_table(samples, found))
+
+    def hint(self, text: str) -> None:
+        """Say what may be wrong with a value that is nowhere."""
+        if number := _match_with_unit(text):
+            self.say(f"{text}: looked for as text; leave the unit out: {number[1]}")
+        elif number := _match_comma(text):
+            self.say(
+                f"{text}: looked for as two values; with a decimal point: {number[1]}.{number[2]}"
+            )
+
+    def close(self) -> None:
+        """Write what was found; a list that fits no kind at all is no search."""
+        super().close()
+        if self.mismatched and not self.searched:
+            raise click.ClickException("--find: a list needs one value for each frame of a kind")
 
 
 def _found_table(samples: Samples, found: "Found") -> Table:

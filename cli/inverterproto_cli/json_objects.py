@@ -1,4 +1,4 @@
-"""JSON objects out of a text: one a line, or each over several lines, as `jq` writes them.
+"""JSON objects out of a text: one a line, each over several lines, or in a list, as `jq` does it.
 
 An object is taken from the first of its lines to the one where its braces are closed. What is
 broken costs no more than it must: a line that begins with `{` in its first column begins another
@@ -24,6 +24,8 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 # Possessive, and a string may lack its end: no text, however odd, makes the search go back.
 _find_braces = re.compile(r'"(?:[^"\\]|\\.)*+"?|([\[{])|([\]}])').finditer
+_match_list = re.compile(r"[ \t\r]*+\[[ \t\r]*+(?:[{\]]|$)").match
+_match_list_end = re.compile(r"[ \t\r]*+\]").match
 _match_space = re.compile(r"[ \t\r\n]*+").match
 
 Complain = Callable[[str], object]
@@ -84,6 +86,7 @@ class _Reader:
         self._held: list[str] = []
         self._size = 0
         self._depth = 0
+        self._in_list = False
 
     def take(self, line: str) -> Iterator[Found]:
         """Take a line; yield the objects that it completes."""
@@ -92,6 +95,7 @@ class _Reader:
             self._broken(self._number, 1, "expected the end of the object before it")
             self._drop()
         if not self._held:
+            line = self._without_list(line)
             begin = line.lstrip(_SPACE)[:1]
             self._begin = self._number
             if begin != "{":
@@ -133,6 +137,26 @@ class _Reader:
             else:
                 self._broken(line, start - text.rfind("\n", 0, start), _OBJECT)
             line += text.count("\n", start, at)
+            at = self._behind_comma(text, at)
+
+    def _without_list(self, line: str) -> str:
+        """Return a line with blanks for what begins or ends a list of objects."""
+        if self._in_list:
+            if _match_list_end(line):
+                self._in_list = False
+                return line.replace("]", " ", 1)
+        elif _match_list(line):
+            self._in_list = True
+            return self._without_list(line.replace("[", " ", 1))
+        return line
+
+    def _behind_comma(self, text: str, at: int) -> int:
+        """Return where what parts an object of a list from the next one ends."""
+        end = _space_end(text, at)
+        if not self._in_list or text[end : end + 1] not in ("]", ","):
+            return at
+        self._in_list = text[end] == ","
+        return end + 1
 
     def _is_flat(self) -> bool:
         """Return whether the object that is held is spread over lines without indenting them."""

@@ -4,6 +4,7 @@ A layout is named by its sensor type (`0x5408`), its name (`micro_inverter`), or
 it stands in. What each command writes goes to standard output, complaints to standard error.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -286,9 +287,10 @@ def _find(what: str, failure: type[click.ClickException] = click.UsageError) -> 
     try:
         return read_layout(what)
     except LayoutFileError as error:
-        raise failure(
-            "\n".join(["no layout:", *(f"  {line}" for line in error.problems)])
-        ) from error
+        problems = [f"  {line}" for line in error.problems]
+        if re.fullmatch("[0-9A-Fa-f]{4}", what) and not os.path.exists(what):
+            problems = [f"  {what}: no such file; did you mean 0x{what}?"]
+        raise failure("\n".join(["no layout:", *problems])) from error
 
 
 def _as_json(shown: dict[str, Any]) -> str:

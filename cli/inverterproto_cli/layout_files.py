@@ -1,7 +1,7 @@
 """Layouts in files, for every command that decodes: `@takes_layouts` gives it `--layout FILE`.
 
 What the files declare stands for its sensor types while the command runs, in the place of what the
-package declares for them.
+package declares for them; but what that declares as private stays so, and this is said.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -105,6 +105,10 @@ def using(paths: Sequence[str]) -> Iterator[list[str]]:
             if replaced := layout_of(sensor_type):
                 place = f"in the place of {replaced.name}"
                 notes.append(f"{path}: layout {layout.name} {place} for {sensor_type:#06x}")
+                own, layout = layout, layout.keeping_private(replaced)
+                if layout is not own:
+                    told = f"{path}: private bytes not marked so: taken for private as before"
+                    click.echo(printable(told), err=True)
             add_layout(layout)
             added.callback(remove_layout, layout)
         yield notes

@@ -97,8 +97,12 @@ def _read_config(path: str) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _defaults(command: click.Command, table: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return a command's table as click wants it: by parameters, of which flags may share one."""
+def _defaults(command: click.Command, table: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return a command's table as click wants it: by parameters, of which flags may share one.
+
+    Files that it names are looked for in the folder of the configuration.
+    """
+    where, folder = f"configuration {path}", os.path.dirname(path)
     options = {
         spelling.lstrip("-"): option
         for option in command.params
@@ -111,12 +115,25 @@ def _defaults(command: click.Command, table: dict[str, Any], where: str) -> dict
         if option is None:
             raise click.UsageError(f"{where}: {command.name} has no option {key!r}")
         if not _suits(option, value):
-            raise click.UsageError(f"{where}: {key} of {command.name} cannot be {value!r}")
+            raise click.UsageError(
+                f"{where}: {key} of {command.name} cannot be {value!r}: it is {_kind_of(option)}"
+            )
+        if isinstance(option.type, click.Path):
+            value = [os.path.join(folder, os.path.expanduser(path)) for path in value]
         if not option.is_flag or option.is_bool_flag:
             defaults[str(option.name)] = value
         elif value:
             defaults[str(option.name)] = option.flag_value
     return defaults
+
+
+def _kind_of(option: click.Option) -> str:
+    """Return what an option can be in a TOML file."""
+    if option.is_flag:
+        return "true or false"
+    if option.multiple:
+        return 'a list of texts, ["…", …]'
+    return "a number" if option.type is click.FLOAT else 'a text, "…"'
 
 
 def _suits(option: click.Option, value: object) -> bool:
@@ -155,7 +172,7 @@ def group(ctx: click.Context, config: str | None) -> None:
         name = ctx.invoked_subcommand or ""
         command = ctx.command.get_command(ctx, name) if isinstance(ctx.command, LazyGroup) else None
         if command is not None and name in tables:
-            ctx.default_map = {name: _defaults(command, tables[name], f"configuration {path}")}
+            ctx.default_map = {name: _defaults(command, tables[name], path)}
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
@@ -21,10 +21,20 @@ from inverterproto_cli.chunk import SourceError
 _SPOOLED = 8 << 20
 
 
-def check_place(output: str, *, force: bool) -> None:
-    """Complain if a file is there already."""
+def check_place(output: str, inputs: Iterable[str] = (), *, force: bool) -> None:
+    """Complain if a file is there already, or is one that is read."""
+    if not _is_stream(output) and any(_is_same(output, path) for path in inputs):
+        raise click.UsageError(f"{output} is the input: choose another place")
     if not force and os.path.lexists(output) and not _is_stream(output):
         raise click.UsageError(f"{output} is there already (--force writes over it)")
+
+
+def _is_same(output: str, path: str) -> bool:
+    try:
+        read = os.fstat(sys.stdin.fileno()) if path == "-" else os.stat(path)
+        return os.path.samestat(os.stat(output), read)
+    except (OSError, ValueError, AttributeError):
+        return False  # one of them is no file
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def command(
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     from inverterproto_cli.redacting import Redacting
 
-    check_place(output, force=force)
+    check_place(output, inputs or ("-",), force=force)
     redacting = Redacting(key_file, keep_unknown=keep_unknown)
     try:
         sources = find_sources(inputs)

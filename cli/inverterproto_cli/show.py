@@ -15,6 +15,7 @@ from inverterproto.quantity import lookup
 from inverterproto.reading import Reading, utc_text
 from inverterproto.stream import Reason, Unframed
 from inverterproto_cli.chunk import Chunk
+from inverterproto_cli.summary import count_of
 
 if TYPE_CHECKING:
     from inverterproto.layout import Row
@@ -58,7 +59,7 @@ def lines(
 ) -> Iterator[Line]:
     """Yield the tree of one item."""
     item = decoded.item
-    place = f"at {item.offset}, {len(item.raw)} bytes{_origin(decoded, name_sources)}"
+    place = f"at {item.offset}, {count_of(len(item.raw), 'byte')}{_origin(decoded, name_sources)}"
     if decoded.at is not None:
         place += f", arrived {utc_text(decoded.at)}"
     if decoded.message is not None and decoded.family is not None:
@@ -95,7 +96,8 @@ def item_reason(decoded: Decoded) -> str:
 
 def _title(message: Message, family: Family) -> list[Piece]:
     sender = {"device": "from device", "cloud": "to device"}.get(message.sender or "", "device")
-    who = f"  {sender} {printable(message.device)}" if message.device else f"  {sender}"
+    name = printable(message.device or "").strip()
+    who = f"  {sender} {name}" if name else f"  {sender}"
     if message.sender is None and message.device is None:
         who = ""
     return [(message.name, "title"), (f"  {family.title}", "dim"), (who, "name")]
@@ -143,7 +145,8 @@ def _row_value(row: "Row") -> str:
         return f"{value} ({field.names[value]})"
     if field.hexadecimal:
         return f"{value:#0{2 + 2 * len(row.raw)}x}"
-    return f"{_value_text(value)} {field.symbol}".rstrip()
+    symbol = "byte" if field.symbol == "bytes" and value == 1 else field.symbol
+    return f"{_value_text(value)} {symbol}".rstrip()
 
 
 def _value_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -154,7 +157,7 @@ def _value_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
 
 def _ascii_note(raw: bytes) -> str:
     shown = _ascii(raw[:32])
-    return f"{len(raw)} bytes" + (f" {shown}" if shown.strip(".") else "")
+    return count_of(len(raw), "byte") + (f" {shown}" if shown.strip(".") else "")
 
 
 def _reading_lines(reading: Reading) -> Iterator[Line]:

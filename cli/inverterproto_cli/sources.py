@@ -45,11 +45,13 @@ class Source(NamedTuple):
         name: for messages.
         open: opens it for reading.
         size: in bytes, or None where it is not known.
+        refused: why it cannot be opened, where that is known before.
     """
 
     name: str
     open: Callable[[], BinaryIO]
     size: int | None = None
+    refused: str = ""
 
 
 def _nobody(_told: object) -> None:
@@ -90,12 +92,14 @@ def find_sources(
 ) -> list[Source]:
     """Return what the arguments name: files, `-`, or hex (neighbours are one piece of hex).
 
+    What is none of these becomes a source that cannot be opened, so that the others are read.
+
     Args:
         arguments: of the command line.
         holds: whether any other text is taken: by default if it holds bytes.
 
     Raises:
-        SourceError: an argument is none of these.
+        SourceError: none of them can be read, or standard input is named twice.
     """
     sources: list[Source] = []
     words: list[str] = []
@@ -111,9 +115,12 @@ def find_sources(
         elif holds(argument):
             sources.append(_text_source(argument))
         else:
-            raise SourceError(f"{argument or repr(argument)}: no such file, and no hex either")
+            name = argument if argument.strip() else repr(argument)
+            sources.append(_no_source(name, "no such file, and no hex either"))
     if words:
         sources.append(_text_source(" ".join(words)))
+    if all(source.refused for source in sources):
+        raise SourceError("\n".join(source.refused for source in sources))
     return sources
 
 
@@ -123,10 +130,18 @@ def _standard_input() -> Source:
     return Source("-", lambda: sys.stdin.buffer)
 
 
+def _no_source(name: str, why: str) -> Source:
+    def refuse() -> BinaryIO:
+        raise SourceError(refused)
+
+    refused = f"{name}: {why}"
+    return Source(name, refuse, refused=refused)
+
+
 def _file_source(path: str) -> Source:
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
-        raise SourceError(f"{path}: is a folder; name the files in it")
+        return _no_source(path, "is a folder; name the files in it")
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
     return Source(path, lambda: open(path, "rb"), size)
 

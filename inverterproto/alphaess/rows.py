@@ -1,8 +1,8 @@
 """Every value in its place in a frame, for people, and for whoever hides what is private.
 
 A row holds just the bytes of a value, without quotation marks. Where something private stands
-inside a longer text (the MAC address of a restart message, whatever is in broken JSON) a row of
-its own follows that of the text.
+inside a longer text (the MAC address of a restart message, whatever is in broken JSON) or behind a
+key inside a nested value, a row of its own follows that of the text or value.
 
 What is no declared key's, or not of that key's kind (a text where a number is declared), is
 unknown: it has confidence C and no source. Unknown keys are private where their name tells it.
@@ -21,7 +21,7 @@ from inverterproto.alphaess.frame import HEADER_SIZE
 from inverterproto.alphaess.payloads import RAW, Content, Form
 from inverterproto.alphaess.table import COLUMNS, ROWS, Line, Table, scan_table
 from inverterproto.alphaess.text import Pair, scan
-from inverterproto.jsontext import unescaped
+from inverterproto.jsontext import TOKEN, unescaped
 from inverterproto.layout import Field, Layout, Raw, Row
 from inverterproto.private import Private, told_by_name
 
@@ -55,7 +55,7 @@ TRAILER = Layout(
 
 # A key and what stands behind it in JSON that is broken, up to the next quotation mark.
 _find_values = re.compile(
-    rb'"((?:[^"\\\n]|\\.){1,80}+)"\s*+:[\s"\[{]*+((?:[^"\\]|\\.)++)', re.DOTALL
+    rb'"((?:[^"\\\n]|\\.){1,80}+)"\s*+:[\s"\[]*+((?:[^"\\]|\\.)++)', re.DOTALL
 ).finditer
 
 
@@ -135,6 +135,47 @@ def _pair_rows(payload: bytes, pair: Pair, content: Content) -> Iterator[Row]:
             first, last = start + place[0], start + place[1]
             mac = payload[first:last].decode().replace(" ", ":").lower()
             yield _row(payload, "mac", first, last, mac)
+    if not quoted and payload[start] in b"{[":
+        yield from _nested_rows(payload, start, end)
+
+
+def _nested_rows(payload: bytes, start: int, end: int) -> Iterator[Row]:
+    """Yield what stands behind private keys inside an object or array, at any depth.
+
+    All inside what a private key holds is as private as that.
+    """
+    outer: list[str] = []
+    name, held = "", None
+    for token in TOKEN.finditer(payload, start, end):
+        sign = token[0]
+        if sign.isspace():
+            continue
+        if held is not None:
+            if sign == b":":  # it was a key
+                own = unescaped(held[1]).decode("latin-1")
+                name = own if _private_kind(own) else outer[-1]
+            else:
+                yield from _private_row(payload, name, held.span(1))
+        held = token if token[1] is not None else None
+        if token[2] is not None or token[4] is not None:
+            yield from _private_row(payload, name, token.span())
+        elif sign in b"{[":
+            outer.append(name)
+        elif sign in b"}]":
+            name = outer.pop()
+        elif sign == b",":
+            name = outer[-1]
+
+
+def _private_row(payload: bytes, name: str, place: tuple[int, int]) -> Iterator[Row]:
+    start, end = place
+    if name and start < end:
+        yield _row(payload, name, start, end, payload[start:end].decode("latin-1"))
+
+
+def _private_kind(name: str) -> Private | None:
+    known = BY_NAME.get(name)
+    return told_by_name(name) if known is None else known.private
 
 
 def _table_rows(payload: bytes, table: Table, fields: dict[str, Any]) -> Iterator[Row]:

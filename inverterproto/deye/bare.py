@@ -4,7 +4,7 @@ Source: the tables of `messages.py` and `layouts`; nothing is known here that do
 """
 
 from inverterproto.deye.frame import Frame
-from inverterproto.deye.layouts import MODULES, layout_of
+from inverterproto.deye.layouts import MODULES, layout_of, sensor_types
 from inverterproto.deye.messages import CONTROL_LOW, DATA, TYPES, Message
 from inverterproto.errors import FieldError
 
@@ -46,7 +46,10 @@ def message_of(kind: str, payload: bytes) -> tuple[Message, tuple[str, ...], int
 
 
 def _number(text: str) -> int | None:
+    """Return the number that a text is; of a layout's name its sensor type."""
     try:
         return int(text, 0)
     except ValueError:
-        return None
+        layouts = map(layout_of, sensor_types())
+        named = (layout.sensor_type for layout in layouts if layout and layout.name == text)
+        return next(named, None)

@@ -14,8 +14,9 @@ the same place of every line, where `words.Run` leaves them out.
 *Choosing* (`choice.py`). A frame occupies the lines it was found in, and no other form gives
 anything of these. Of two that overlap, the one that begins in an earlier line is taken, then the
 one of the stronger form (those in front in `forms.FORMS` are stronger). What is a frame in all but
-its checksum, and what has masked digits (`****`, `xx`), is given where no frame disputes its lines.
-So frames in different forms may follow one another; on one line, one form is read.
+its checksum, and what has masked digits (`****`, `xx`), is given where no frame disputes its lines;
+so is, in forms of hex and beside good frames, what begins like a frame of a known kind and breaks
+off. So frames in different forms may follow one another; on one line, one form is read.
 
 *Plain hex* is special (`reader.py`): there every byte counts, also those that are no frame. As long
 as all of the text is plain hex, and the first frame is found in that reading, all its bytes are

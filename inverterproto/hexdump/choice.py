@@ -23,7 +23,9 @@ from inverterproto.stream import Framing
 MOST_WAITING = 256
 """Frames and would-be frames that wait for the choice."""
 MOST_DEFERRED = 1 << 20
-"""Characters of lines that some forms have not read yet."""
+"""Characters of lines that some forms have not read yet, with `LINE_COST` for each line."""
+LINE_COST = 100
+"""What a waiting line takes beside its characters, even an empty one."""
 
 PLAIN = FORMS.index(Plain)
 
@@ -64,7 +66,7 @@ class Choice:
         """Take a line, return the bytes that are chosen now."""
         if self._read(line, number):
             self._deferred.append((number, line))
-            self._deferred_size += len(line)
+            self._deferred_size += len(line) + LINE_COST
             if self._deferred_size > MOST_DEFERRED:
                 self._read_deferred(number + 1)
         return self._settle() if self._waiting else []
@@ -116,7 +118,7 @@ class Choice:
         """Let forms read the lines, up to one, that they have not read."""
         while self._deferred and self._deferred[0][0] < before:
             number, line = self._deferred.popleft()
-            self._deferred_size -= len(line)
+            self._deferred_size -= len(line) + LINE_COST
             if number > self.taken:
                 for search in self.searches:
                     if search.read_to < number and (
@@ -144,6 +146,7 @@ class Choice:
                 if not one.is_frame
                 and (one.last < frame.first or (one.rank == frame.rank and one < frame))
             ]
+            self._see_that_it_decodes()
             for one in before:
                 pieces += self._give(one)
             pieces += self._give(frame)
@@ -162,7 +165,8 @@ class Choice:
         """Whether nothing speaks against the plain reading of the whole text."""
         if not self.all_is_plain or self.decodes:
             return False
-        return not self._waiting or any(one.rank == PLAIN for one in self._waiting)
+        waiting = [one for one in self._waiting if not one.is_broken]
+        return not waiting or any(one.rank == PLAIN for one in waiting)
 
     def _ready(self, *, final: bool) -> Find | None:
         """Return the first frame, if no stronger form can dispute it any more."""
@@ -196,6 +200,10 @@ class Choice:
     def _give(self, find: Find) -> list[Piece]:
         if not self._is_free(find):
             return []
+        if not find.is_broken:
+            self._see_that_it_decodes()
+        elif not self.decodes:
+            return []  # where nothing decodes, `salvage` finds what there is to show
         if find.first > self.taken + 1:
             self.leave_out(find.first)
         if find.rank != self.taken_by:
@@ -206,11 +214,13 @@ class Choice:
             what = "a masked byte" if count == 1 else f"{count} masked bytes"
             self._note(f"line {find.first:,}: a frame with {what}")
         self.taken, self.taken_by = find.last, find.rank
+        return [find.piece]
+
+    def _see_that_it_decodes(self) -> None:
         if not self.decodes:
             self.decodes = True
             for search in self.searches:
                 search.kept = None
-        return [find.piece]
 
     def leave_out(self, until: int) -> None:
         """Say that the lines from the last taken one to some line are left out."""

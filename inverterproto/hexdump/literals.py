@@ -10,7 +10,10 @@ _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v
 
 
 class Literals:
-    r"""Literals of Python, C and their like: `b'\xa5\x01G'`, `"\245\1"`, `\xa5\x01`."""
+    r"""Literals of Python, C and their like: `b'\xa5\x01G'`, `"\245\1"`, `\xa5\x01`.
+
+    Where each `\x` has two backslashes, as in SQL, a literal was written into another.
+    """
 
     name = "literals with escapes"
     spelling = ESCAPES
@@ -19,11 +22,14 @@ class Literals:
         r"""(?<![\w\\])[bB](?:'((?:[^'\\]|\\.)*+)(?:'|\\?+\Z)|"((?:[^"\\]|\\.)*+)(?:"|\\?+\Z))"""
     )
     _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*+)(?:'|\\?+\Z)|"((?:[^"\\]|\\.)*+)(?:"|\\?+\Z)""")
+    _SINGLE = re.compile(r"(?<!\\)\\x")
     _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u00[0-9a-fA-F]{2}|[0-7]{1,3}|.)")
 
     def read(self, line: str, *, inside: bool = True) -> Fragment:
         """Return the bytes of a line's literals, or of its escapes where there are no quotes."""
         del inside
+        if r"\\x" in line and not self._SINGLE.search(line):
+            line = line.replace(r"\\x", r"\x")
         if "'" in line or '"' in line:
             form = self._PYTHON if self._PYTHON.search(line) else self._QUOTED
         else:

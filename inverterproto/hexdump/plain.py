@@ -70,11 +70,9 @@ def plain_part(text: str, held: str, *, at_line_start: bool, final: bool) -> tup
     end = known if row is None else row.start() + 1 - len(head)
     if is_plain(held + text[:end]):
         return end, known
-    start = 0
-    for line in text[:end].split("\n"):
-        if not is_plain(held + line):
-            break
-        start, held = start + len(line) + 1, ""
+    start, stop = 0, text.find("\n", 0, end) + 1 or end
+    while is_plain(held + text[start:stop]):  # one of the lines is not
+        start, stop, held = stop, text.find("\n", stop, end) + 1 or end, ""
     return start, known
 
 

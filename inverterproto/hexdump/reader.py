@@ -48,8 +48,7 @@ class DumpReader:
         self._line = 0  # the number of the line last read
         self._hex: HexReader | None = HexReader()  # as long as all is plain hex
         self._misfit: ProtocolError | None = None
-        self._held: list[bytes] = []  # what the plain reading gives, until it is known to be right
-        self._held_size = 0
+        self._held = bytearray()  # what the plain reading gives, until it is known to be right
         self._only_plain = False  # it is
         self._was_plain = False  # it was so far
         self._at_line_start = True  # what comes next; only then
@@ -148,8 +147,7 @@ class DumpReader:
                 self._misfit, self._hex = error, None
                 self._held.clear()
             else:
-                self._held.append(data)
-                self._held_size += len(data)
+                self._held += data
 
     def _trust_plain(self, *, decodes: bool) -> list[Piece]:
         """Take all for plain hex from now on."""
@@ -159,7 +157,7 @@ class DumpReader:
         return self._take_held()
 
     def _take_held(self) -> list[Piece]:
-        pieces = [Piece(b"".join(self._held))]
+        pieces = [Piece(bytes(self._held))]
         self._held.clear()
         return pieces
 
@@ -183,7 +181,7 @@ class DumpReader:
         pieces = choice.read(line, self._line)
         if choice.plain_first:
             return self._trust_plain(decodes=True)
-        if choice.all_is_plain and not choice.decodes and self._held_size > MOST_PLAIN:
+        if choice.all_is_plain and not choice.decodes and len(self._held) > MOST_PLAIN:
             return self._trust_plain(decodes=False)
         return pieces
 

@@ -12,6 +12,8 @@ from inverterproto.hexdump.plain import LONGEST_ROW
 MOST_REPEATED = 1 << 16
 """Bytes that a `*` in a dump may stand for."""
 
+_BASES = (16, 10, 8)  # of addresses
+
 Convert = Callable[[Sequence[str]], Fragment]
 """Groups of hex digits → the bytes that they are."""
 
@@ -49,7 +51,7 @@ class Rows:
     def __init__(self) -> None:
         self._address = ""
         self._row = NOTHING
-        self._bases: tuple[int, ...] = (16, 10, 8)
+        self._bases: tuple[int, ...] = _BASES
         self._squeezed = False
 
     def read(self, line: str, *, inside: bool = True) -> Fragment:
@@ -82,11 +84,14 @@ class Rows:
         row = self._row.data
         if not row:
             return b""
-        steps = [(base, _step(self._address, address, base)) for base in self._bases]
         if not squeezed:
-            self._bases = tuple(base for base, step in steps if step == len(row)) or (16, 10, 8)
+            fits = [base for base in _BASES if _step(self._address, address, base) == len(row)]
+            # What an earlier dump was written in does not count if this one cannot be.
+            kept = [base for base in fits if base in self._bases]
+            self._bases = tuple(kept or fits) or _BASES
             return b""
-        for _, step in steps:
+        steps = [_step(self._address, address, base) for base in self._bases]
+        for step in steps:
             if len(row) < step <= MOST_REPEATED and step % len(row) == 0:
                 return row * (step // len(row) - 1)
         return b""

@@ -9,16 +9,12 @@ hex that gives some bytes in one line.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from inverterproto.families import FAMILIES, Message
-from inverterproto.hexdump.fragment import HEX
-from inverterproto.hexdump.search import Kept, Piece, Search
-from inverterproto.hexdump.words import Misspelt
+from inverterproto.hexdump.search import Kept, Piece, Search, beginning
 from inverterproto.stream import Framing, Item, Reason, StreamDecoder
 
 LEAST = 4
 """Bytes in one line that are worth showing."""
 
-_BROKEN = (Reason.TRUNCATED, Reason.CHECKSUM, Reason.END_MARKER)
 _FOREIGN = (Reason.MODBUS, Reason.AT_TEXT, Reason.TLS)
 
 
@@ -44,7 +40,7 @@ def salvage(searches: Iterable[Search], framings: Sequence[Framing]) -> Salvaged
         if kept is None or not kept.data:
             continue
         for item in _items(kept, framings):
-            message = _beginning(item)
+            message = beginning(item)
             if message is not None:
                 grade = 3 if not message.problems else 2
             elif getattr(item, "reason", None) in _FOREIGN:
@@ -53,8 +49,7 @@ def salvage(searches: Iterable[Search], framings: Sequence[Framing]) -> Salvaged
                 continue
             piece = _from(kept, item.offset)
             found.setdefault(grade, Salvaged(search.rank, piece, begins=message is not None))
-        form = search.form
-        if form.spelling == HEX and not isinstance(form, Misspelt) and kept.most >= LEAST:
+        if search.is_hex and kept.most >= LEAST:
             found.setdefault(0, Salvaged(search.rank, _from(kept, 0), begins=False))
     return found[max(found)] if found else None
 
@@ -62,16 +57,6 @@ def salvage(searches: Iterable[Search], framings: Sequence[Framing]) -> Salvaged
 def _items(kept: Kept, framings: Sequence[Framing]) -> list[Item]:
     decoder = StreamDecoder(*framings)
     return decoder.feed(bytes(kept.data)) + decoder.flush()
-
-
-def _beginning(item: Item) -> Message | None:
-    """Return the message of a known kind that an item is the beginning of."""
-    if item.framing is None or getattr(item, "reason", None) not in _BROKEN:
-        return None
-    family = FAMILIES[item.framing.family]
-    frame = family.salvage(item.raw)
-    message = None if frame is None else family.message(frame)
-    return None if message is None or message.name == "unknown" else message
 
 
 def _from(kept: Kept, start: int) -> Piece:

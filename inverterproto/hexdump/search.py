@@ -5,8 +5,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from inverterproto.hexdump.fragment import Form, Fragment
-from inverterproto.stream import Framed, Framing, Item, StreamDecoder
+from inverterproto.families import FAMILIES, Message
+from inverterproto.hexdump.fragment import HEX, Form, Fragment
+from inverterproto.hexdump.words import Misspelt
+from inverterproto.stream import Framed, Framing, Item, Reason, StreamDecoder
+
+_BROKEN = (Reason.TRUNCATED, Reason.CHECKSUM, Reason.END_MARKER)
 
 MOST_KEPT = 1 << 16
 """Bytes of each form that are kept while nothing decodes."""
@@ -33,6 +37,20 @@ class Find(NamedTuple):
     last: int  # line
     is_frame: bool
     piece: Piece
+    is_broken: bool = False  # no frame, not even but for its checksum, but it begins as one
+
+
+def beginning(item: Item) -> Message | None:
+    """Return the message of a known kind that an item is the beginning of.
+
+    By its first byte: what follows it may have been found to be another frame.
+    """
+    if getattr(item, "reason", None) not in _BROKEN:
+        return None
+    family = next((one for one in FAMILIES.values() if one.start == item.raw[0]), None)
+    frame = None if family is None else family.salvage(item.raw)
+    message = None if family is None or frame is None else family.message(frame)
+    return None if message is None or message.name == "unknown" else message
 
 
 class Kept:
@@ -88,6 +106,7 @@ class Search:
         self.form = form
         self.kept: Kept | None = Kept()
         self.spelling = form.spelling
+        self.is_hex = form.spelling == HEX and not isinstance(form, Misspelt)
         self.is_inside = False
         self.is_idle = False
         self.read_to = 0
@@ -159,7 +178,8 @@ class Search:
 
     def _find(self, item: Item) -> Find | None:
         is_frame = isinstance(item, Framed)
-        if not is_frame and item.tentative is None:  # type: ignore[union-attr]
+        is_broken = not is_frame and item.tentative is None  # type: ignore[union-attr]
+        if is_broken and (not self.is_hex or beginning(item) is None):
             return None
         start, end = item.offset, item.offset + len(item.raw)
         self._forget(start)
@@ -168,7 +188,8 @@ class Search:
         masked = tuple(at - start for at in self._masked if at < end)
         self._found += 1
         piece = Piece(item.raw, masked)
-        return Find(first, self.rank, self._found, last, is_frame and not masked, piece)
+        is_frame = is_frame and not masked
+        return Find(first, self.rank, self._found, last, is_frame, piece, is_broken)
 
     def _forget(self, before: int) -> None:
         while self._lines and self._lines[0][0] <= before:

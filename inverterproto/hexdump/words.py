@@ -84,7 +84,7 @@ class Run:
     name = "hex in log lines"
     spelling = HEX
     _RUN = re.compile(
-        r"(?<![0-9A-Za-z*])(?:0[xX])?+([0-9a-fA-F*?xX]{2,}+"
+        r"(?<![0-9A-Za-z*\\])(?:0[xX])?+([0-9a-fA-F*?xX]{2,}+"
         r"(?:([ :,\-])[0-9a-fA-F*?xX]{2,}+(?:\2[0-9a-fA-F*?xX]++)*+)?+)(?![0-9A-Za-z*])"
     )
     _OTHERS = str.maketrans("", "", " :,-")
