@@ -79,11 +79,11 @@ class Commands:
         message = Message.parse(frame)
         if step != ACKNOWLEDGED[0]:
             return [self._advance(command, message, now) for command in waiting]
-        fields = message.fields
-        for command in waiting:
-            if fields.get("CmdIndex") == command.index:
-                return [self._advance(command, message, now)]
-        return [Note("unasked", "an acknowledgement of no command of ours", serial)]
+        index = message.fields.get("CmdIndex")
+        acknowledged = next((command for command in waiting if command.index == index), None)
+        if acknowledged is None:
+            return [Note("unasked", "an acknowledgement of no command of ours", serial)]
+        return [self._advance(acknowledged, message, now)]
 
     def _advance(self, command: _Command, message: Message, now: float) -> Answer:
         problem = ""
