@@ -31,7 +31,7 @@ families' `Watcher`. A cloud session is a watcher that also answers; a relay onl
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from inverterproto.reading import Dated
+from inverterproto.reading import Dated, TimeSource
 from inverterproto.stream import Item
 
 MOST_UNFRAMED = 64 * 1024
@@ -168,6 +168,13 @@ class Session(Protocol):
     def due(self) -> float:
         """When to poll next, in unix seconds; infinity if there is nothing to wait for."""
         ...
+
+
+def undatable(key: bytes, now: float, *, historic: bool = False) -> Dated:
+    """Date a record that tells no time of its own: what the device had kept is not of now."""
+    if historic:
+        return Dated(key, None, TimeSource.UNKNOWN)
+    return Dated(key, now, TimeSource.ARRIVAL)
 
 
 class UnframedLimit:

@@ -17,7 +17,7 @@ from inverterproto_cli.captures import arrival, capture_line
 from inverterproto_cli.chunk import Chunk, SourceError
 from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.output import check_place, placing
-from inverterproto_cli.sources import CHUNK, Source, find_sources
+from inverterproto_cli.sources import Source, chunks_of, find_sources
 from inverterproto_cli.stop import STOP
 
 _MOST_COMPLAINTS = 20
@@ -179,9 +179,7 @@ def _no_object(complaints: list[str]) -> str:
 def _chunks(source: Source) -> Iterator[bytes]:
     try:
         with source.open() as file:
-            take = getattr(file, "read1", file.read)
-            while chunk := STOP.unless_stopped(lambda: take(CHUNK)):
-                yield chunk
+            yield from chunks_of(file)
     except OSError as error:
         raise SourceError(f"{source.name}: {error.strerror or error}") from error
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from inverterproto_cli.pcap_writing import PcapSpelling
     from inverterproto_cli.redacting import Redacting
 
-_SPOOLED = 8 << 20
 _LINE = 32
 """Bytes in a line of hex."""
 _STOPS = [

@@ -162,7 +162,7 @@ def read_whole(source: Source, most: int) -> tuple[bytes, str | None]:
     data = bytearray()
     try:
         with source.open() as file:
-            for chunk in _chunks(file, _nobody):
+            for chunk in chunks_of(file):
                 data += chunk
                 if len(data) > most:
                     raise SourceError(f"{source.name}: more than {most:,} bytes")
@@ -196,7 +196,7 @@ def read(
     """
     try:
         with source.open() as file:
-            chunks = _unpacked(source.name, _chunks(file, listener.progress))
+            chunks = _unpacked(source.name, chunks_of(file, listener.progress))
             first = _with_magic(next(chunks, b""), chunks)
             if first:
                 yield from _read_form(source.name, first, chunks, listener, looked_for, ports)
@@ -206,7 +206,8 @@ def read(
         raise SourceError(f"{source.name}: {error.strerror or error}") from error
 
 
-def _chunks(file: BinaryIO, progress: Callable[[int], object]) -> Iterator[bytes]:
+def chunks_of(file: BinaryIO, progress: Callable[[int], object] = _nobody) -> Iterator[bytes]:
+    """Yield what a file holds, until its end or until the reading is stopped."""
     # read1 gives what a pipe has now, so that a live stream is shown as it comes.
     take = getattr(file, "read1", file.read)
     while chunk := STOP.unless_stopped(lambda: take(CHUNK)):

@@ -60,8 +60,7 @@ from inverterproto.alphaess.table import COLUMNS, ROWS, Line, Table, row_fields,
 from inverterproto.alphaess.typed import decode_head
 from inverterproto.errors import ProtocolError
 from inverterproto.masking import mask_text
-from inverterproto.reading import Dated, TimeSource
-from inverterproto.session import Action, Note, Record, States
+from inverterproto.session import Action, Note, Record, States, undatable
 from inverterproto.stream import Item, Unframed
 
 FAMILY = "alphaess"
@@ -259,7 +258,7 @@ class Watcher:
         record = Record(key, FAMILY, kind, serial, None, historic, stamp, raw, masked, known)
         if kind in _MEASURING and state is not None:
             return [record, *state.observe(key, stamp, now, historic=historic)]
-        return [record, _undatable(key, now, historic=historic)]
+        return [record, undatable(key, now, historic=historic)]
 
     def _keep_unknown(self, frame: Frame, raw: bytes, now: float, sender: str) -> list[Action]:
         """Return the record of a message that nobody understands."""
@@ -274,7 +273,7 @@ class Watcher:
         )
         what = f"direction {frame.direction}, command {frame.command}, {len(raw)} bytes"
         note = Note("unknown-message", f"from the {sender}: {what}", serial)
-        return [record, _undatable(key, now), note]
+        return [record, undatable(key, now), note]
 
     def _keep_foreign(self, item: Item, now: float, sender: str) -> list[Action]:
         """Return the record of bytes that are no frame, or another family's."""
@@ -293,7 +292,7 @@ class Watcher:
             key, family, kind, self.serial, raw, masked=raw != item.raw, sender=sender
         )
         note = Note(event, f"from the {sender}: {what}, {len(raw)} bytes", self.serial)
-        return [record, _undatable(key, now), note]
+        return [record, undatable(key, now), note]
 
     def _refuse(self) -> list[Action]:
         """Tell, once for each change of serials, that nothing is kept of this one."""
@@ -301,13 +300,6 @@ class Watcher:
         if told == self.serial:
             return []
         return [Note("refused", "not wanted: neither kept nor answered", self.serial)]
-
-
-def _undatable(key: bytes, now: float, *, historic: bool = False) -> Dated:
-    """Date what tells no time of its own: what was stored is not of now."""
-    if historic:
-        return Dated(key, None, TimeSource.UNKNOWN)
-    return Dated(key, now, TimeSource.ARRIVAL)
 
 
 def _unknown(

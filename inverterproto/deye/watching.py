@@ -43,8 +43,8 @@ from inverterproto.deye.messages import (
 )
 from inverterproto.masking import mask_text
 from inverterproto.octets import decode_text
-from inverterproto.reading import Dated, TimeSource
-from inverterproto.session import Action, Note, Record, States
+from inverterproto.reading import Dated
+from inverterproto.session import Action, Note, Record, States, undatable
 from inverterproto.stream import Framed, Item
 
 FAMILY = "deye"
@@ -87,7 +87,7 @@ class LoggerState:
         """Take in a record that was kept undated; return what is dated by it."""
         stamp = Message.parse(Frame.parse(record.frame, verify=False)).stamp
         if stamp is None:
-            return [_undatable(record.key, arrival, historic=record.historic)]
+            return [undatable(record.key, arrival, historic=record.historic)]
         return self.dating.see(record.key, stamp, historic=record.historic, arrival=arrival)
 
     def to_state(self) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class Watcher:
         )
         actions: list[Action] = [record]
         if logger is None or stamp is None:
-            actions.append(_undatable(record.key, now, historic=record.historic))
+            actions.append(undatable(record.key, now, historic=record.historic))
         else:
             dating = logger.state.dating
             actions += dating.see(record.key, stamp, historic=record.historic, arrival=now)
@@ -299,14 +299,7 @@ class Watcher:
         )
         reason = f"a frame of {item.family}" if isinstance(item, Framed) else item.reason
         note = Note("unframed", f"{len(frame)} bytes that are no frame here: {reason}", device)
-        return [record, _undatable(record.key, now, historic=False), note]
-
-
-def _undatable(key: bytes, now: float, *, historic: bool) -> Dated:
-    """Date what tells no time of its own: what was kept is not of now."""
-    if historic:
-        return Dated(key, None, TimeSource.UNKNOWN)
-    return Dated(key, now, TimeSource.ARRIVAL)
+        return [record, undatable(record.key, now, historic=False), note]
 
 
 def _unknown(what: str, raw: bytes, device: str) -> Note:
