@@ -1,0 +1,167 @@
+"""What is to be written next: collected by the program's loop, written by the writer thread."""
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from inverterproto.reading import Dated
+from inverterproto.session import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_INSERT = """
+INSERT INTO record (key, family, kind, device, via, sender, historic, known, masked, answered,
+                    arrival, stamp, frame, time, source, clock_offset, number, repeated)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+ON CONFLICT (key) DO UPDATE SET
+    repeated = repeated + 1,
+    time = iif(source IS NULL, excluded.time, time),
+    clock_offset = iif(source IS NULL, excluded.clock_offset, clock_offset),
+    number = iif(source IS NULL, excluded.number, number),
+    source = coalesce(source, excluded.source)
+"""
+_REPEAT = "UPDATE record SET repeated = repeated + ? WHERE key = ?"
+_DATE = """
+UPDATE record SET time = ?, source = ?, clock_offset = ?, number = ?
+WHERE key = ? AND source IS NULL
+"""
+_DEVICE = """
+INSERT INTO device (id, family, serial, via, first, last, answered) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+    last = excluded.last, via = coalesce(excluded.via, via),
+    answered = coalesce(excluded.answered, answered)
+"""
+_STATE = "UPDATE device SET state = ? WHERE id = ?"
+
+
+class DeviceRow(NamedTuple):
+    """What the table of devices says of one."""
+
+    id: int
+    family: str | None
+    serial: str
+    via: str | None
+    first: float
+    last: float
+    answered: str | None
+
+
+class Batch:
+    """Some records, dates, devices and states; and who waits until they are safe.
+
+    Attributes:
+        size: of the frames, in bytes.
+        waiting: called in the loop once all is on disk.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.waiting: list[Callable[[], object]] = []
+        self.jobs: list[Callable[[sqlite3.Connection], object]] = []
+        self.unknown = 0  # bytes of what nobody understands
+        self.rows: dict[bytes, tuple[Any, ...]] = {}
+        self.repeats: dict[bytes, int] = {}
+        self.dates: list[tuple[Any, ...]] = []
+        self.devices: dict[int, DeviceRow] = {}
+        self.states: dict[int, dict[str, Any]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.rows
+            or self.repeats
+            or self.dates
+            or self.devices
+            or self.states
+            or self.waiting
+            or self.jobs
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def keep(
+        self,
+        record: Record,
+        device: int | None,
+        via: int | None,
+        arrival: float,
+        answered: str | None,
+    ) -> None:
+        """Add a record that came at `arrival`."""
+        key, family, kind, _, _, historic, stamp, frame, masked, known, sender = record
+        if key in self.rows:
+            self.repeats[key] = self.repeats.get(key, 0) + 1
+            return
+        self.size += len(frame)
+        if not known:
+            self.unknown += len(frame)
+        self.rows[key] = (
+            key, family, kind, device, via, sender, historic, known, masked, answered,
+            arrival, stamp, frame, None, None, None, None,
+        )  # fmt: skip
+
+    def date(self, dated: Dated, number: int) -> None:
+        """Give a record its date and its number."""
+        key: Any = dated.key
+        row = self.rows.get(key)
+        date = (dated.time, dated.source.value, dated.offset, number)
+        if row is None:
+            self.dates.append((*date, key))
+        elif row[14] is None:
+            self.rows[key] = row[:13] + date
+
+    def device(self, row: DeviceRow) -> None:
+        """Note a device, or when it was last heard."""
+        self.devices[row.id] = row
+
+    def state(self, device: int, state: dict[str, Any]) -> None:
+        """Note what is remembered of a device."""
+        self.states[device] = state
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write all of it in one transaction; what fails leaves no trace."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if self.devices:
+                connection.executemany(_DEVICE, self.devices.values())
+            if self.rows:
+                connection.executemany(_INSERT, self.rows.values())
+            if self.repeats:
+                connection.executemany(
+                    _REPEAT, ((count, key) for key, count in self.repeats.items())
+                )
+            if self.dates:
+                connection.executemany(_DATE, self.dates)
+            if self.states:
+                states = (
+                    (json.dumps(state, separators=(",", ":")), device)
+                    for device, state in self.states.items()
+                )
+                connection.executemany(_STATE, states)
+            for job in self.jobs:
+                job(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def add(self, later: "Batch") -> None:
+        """Take in a batch that came after this one."""
+        for key, row in later.rows.items():
+            if key in self.rows:
+                self.repeats[key] = self.repeats.get(key, 0) + 1
+                if self.rows[key][14] is None:
+                    self.rows[key] = self.rows[key][:13] + row[13:]
+            else:
+                self.rows[key] = row
+        for key, count in later.repeats.items():
+            self.repeats[key] = self.repeats.get(key, 0) + count
+        self.dates += later.dates
+        self.devices |= later.devices
+        self.states |= later.states
+        self.waiting += later.waiting
+        self.jobs += later.jobs
+        self.size += later.size
+        self.unknown += later.unknown

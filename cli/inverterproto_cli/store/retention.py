@@ -1,0 +1,132 @@
+"""How much is kept, and what goes first when it is too much.
+
+The oldest records go, by arrival; what a sink has not had yet goes last, and that is told. What
+nobody understands has a budget of its own, so that a flood of junk evicts no reading. All is done
+in small steps after a commit, in the writer thread, so that no answer waits for long.
+"""
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inverterproto_cli.store.batch import Batch
+
+STEP = 500
+"""Rows that are removed at once."""
+EVERY = 60.0
+"""Seconds between looks at age and size."""
+_PAGES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much is kept.
+
+    Attributes:
+        days: of records.
+        size: bytes of the file and its log.
+        unknown: bytes of what nobody understands.
+    """
+
+    days: float = 400.0
+    size: int = 4 << 30
+    unknown: int = 64 << 20
+
+
+DEFAULT = Keep()
+
+
+class Retention:
+    """Removes what is too much.
+
+    Attributes:
+        removed: records removed.
+        undelivered: those of them that a sink had not had.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, keep: Keep) -> None:
+        self._connection = connection
+        self._keep = keep
+        self._path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+        self._unknown: int = connection.execute(
+            "SELECT coalesce(sum(length(frame)), 0) FROM record WHERE known = 0"
+        ).fetchone()[0]
+        self._looked = 0.0
+        self.removed = 0
+        self.undelivered = 0
+
+    def after(self, batch: "Batch", now: float | None = None) -> None:
+        """Remove what is too much, after a batch was written."""
+        self._unknown += batch.unknown
+        while self._unknown > self._keep.unknown and self._remove_unknown():
+            pass
+        now = time() if now is None else now
+        if now - self._looked >= EVERY:
+            self._looked = now
+            self.trim(now)
+
+    def trim(self, now: float) -> None:
+        """Remove what is too old, and what makes the file too large."""
+        oldest = now - self._keep.days * 86400
+        while self._remove("arrival < ?", oldest) == STEP:
+            pass
+        if self.size + self._log_size > self._keep.size:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # What is removed is written to the log first: it must not count against itself.
+            most = self._keep.size - self._log_size
+            while self.size > most and (self._remove("1") or self._remove_undelivered()):
+                pass
+        self._shrink()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file that hold something."""
+        pages, free, page = (
+            self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * page)
+
+    @property
+    def _log_size(self) -> int:
+        try:
+            return os.stat(self._path.with_name(self._path.name + "-wal")).st_size
+        except OSError:
+            return 0
+
+    def _remove_unknown(self) -> int:
+        rows = self._connection.execute(
+            "DELETE FROM record WHERE id IN (SELECT id FROM record WHERE known = 0 "
+            "ORDER BY id LIMIT ?) RETURNING length(frame)",
+            (STEP,),
+        ).fetchall()
+        self._unknown -= sum(size for (size,) in rows)
+        self.removed += len(rows)
+        return len(rows)
+
+    def _remove(self, condition: str, *values: object) -> int:
+        """Remove the oldest records that every sink has had; return how many."""
+        count = self._connection.execute(
+            "DELETE FROM record WHERE id IN (SELECT id FROM record WHERE id <= "  # noqa: S608
+            "(SELECT min(id) + ? FROM record) AND " + condition + " AND "
+            "(number IS NULL OR number <= (SELECT coalesce(min(number), 1 << 62) FROM sink)))",
+            (STEP - 1, *values),
+        ).rowcount
+        self.removed += count
+        return count
+
+    def _remove_undelivered(self) -> int:
+        count = self._connection.execute(
+            "DELETE FROM record WHERE id IN (SELECT id FROM record ORDER BY id LIMIT ?)", (STEP,)
+        ).rowcount
+        self.removed += count
+        self.undelivered += count
+        return count
+
+    def _shrink(self) -> None:
+        self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

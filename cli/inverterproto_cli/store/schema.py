@@ -1,0 +1,179 @@
+"""The tables of the store, how they came to be, and how the file is opened."""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+BUSY_SECONDS = 2.0
+"""So long a lock of another process is waited for, before it is told."""
+
+LOG_BYTES = 16 << 20
+"""What is left of the log after a checkpoint."""
+
+_FIRST = """
+CREATE TABLE device (
+    id INTEGER PRIMARY KEY,
+    family TEXT,
+    serial TEXT NOT NULL,
+    via TEXT,                   -- the logger's serial
+    first REAL NOT NULL,        -- arrivals, in unix seconds
+    last REAL NOT NULL,
+    answered TEXT,              -- by whom: 'us' or 'cloud'
+    state TEXT,                 -- JSON: what its family remembers of it
+    UNIQUE (serial, family)
+);
+CREATE TABLE record (
+    id INTEGER PRIMARY KEY,     -- in the order of arrival
+    key BLOB NOT NULL,          -- a hash of what was measured
+    family TEXT,
+    kind TEXT NOT NULL,
+    device INTEGER REFERENCES device(id),
+    via INTEGER REFERENCES device(id),
+    sender TEXT NOT NULL,
+    historic INTEGER NOT NULL,
+    known INTEGER NOT NULL,
+    masked INTEGER NOT NULL,
+    answered TEXT,
+    arrival REAL NOT NULL,
+    stamp REAL,                 -- by the device's own clock
+    frame BLOB NOT NULL,
+    time REAL,                  -- of measuring, in unix seconds, where it can be known
+    source TEXT,                -- of that time; null while it is not decided
+    clock_offset REAL,          -- what made the time of the stamp
+    number INTEGER,             -- of delivery, given with the source
+    repeated INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX record_key ON record (key);
+CREATE UNIQUE INDEX record_number ON record (number) WHERE number IS NOT NULL;
+CREATE INDEX record_time ON record (time);
+CREATE INDEX record_unknown ON record (id) WHERE known = 0;
+CREATE INDEX record_undated ON record (device) WHERE source IS NULL;
+CREATE TABLE sink (
+    name TEXT PRIMARY KEY,
+    number INTEGER NOT NULL     -- the last record that it has had
+);
+"""
+
+_REQUESTS = """
+CREATE TABLE request (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    wanted TEXT NOT NULL,       -- JSON
+    answer TEXT                 -- null while nobody has done it
+);
+"""
+
+MIGRATIONS: Sequence[str] = (_FIRST, _REQUESTS)
+"""What makes of each version the next one; their count is the present version."""
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message is for people."""
+
+
+def default_path() -> Path:
+    """Return where the store is unless told otherwise."""
+    from platformdirs import user_data_path
+
+    return user_data_path("inverterproto", appauthor=False) / "inverterproto.db"
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error says that the file is no database, or is no good one any more."""
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open the file, made if it is not there, and brought to the present version.
+
+    Raises:
+        StoreError: it cannot be, or is of a later version.
+        sqlite3.DatabaseError: it is damaged (`is_damage`).
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # SQLite's other two files get the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreError(f"store {path}: {error.strerror}") from error
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        connection.execute("PRAGMA cache_size = -16384")
+        migrate(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        if is_damage(error):
+            raise
+        raise StoreError(f"store {path}: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open the file beside a server that may be writing to it.
+
+    Raises:
+        StoreError: it is not there, or cannot be read.
+    """
+    if not path.exists():
+        raise StoreError(f"store {path}: there is none yet (fake-server and proxy make it)")
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS
+        )
+        version = _version(connection)
+    except sqlite3.Error as error:
+        raise StoreError(f"store {path}: {error}") from error
+    if version != len(MIGRATIONS):
+        connection.close()
+        raise StoreError(
+            f"store {path}: of version {version}, this program reads version {len(MIGRATIONS)}"
+            + (" (a server that is started brings it up)" if version < len(MIGRATIONS) else "")
+        )
+    return connection
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to the present version, each step whole or not at all.
+
+    Raises:
+        StoreError: they are of a later version than this program knows.
+    """
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"the store is of version {version}, this program knows {len(MIGRATIONS)}: "
+            "a later release wrote it"
+        )
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT;")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def set_aside(path: Path) -> Path:
+    """Move a damaged file and its companions out of the way; return its new name."""
+    mark = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    aside = path.with_name(f"{path.name}.damaged-{mark}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{mark}-{number}")
+    for suffix in ("", "-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(aside.with_name(aside.name + suffix))
+    return aside
