@@ -216,6 +216,11 @@ class Family:
         """Return what makes records of one connection, whoever answers there."""
         return self._module("session").Watcher(states, **options)
 
+    def masked(self, raw: bytes) -> bytes:
+        """Return a frame's bytes with its credentials masked, fit to be kept."""
+        masked: bytes = self._module("session").masked(raw)
+        return masked
+
     def cloud_session(self, states: "States", **options: Any) -> "Session":  # noqa: ANN401 - by family
         """Return the cloud's side of one connection; the options are those of the family's own."""
         session: Session = self._module("session").CloudSession(states, **options)

@@ -23,6 +23,8 @@ COMMANDS = {
     "encode": "Make frames of what decode --json shows, edited or not.",
     "sanitize": "Make a dump or capture fit to be posted.",
     "layout": "Show what each byte of a data payload means, and bring new layouts.",
+    "fake-server": "Be the cloud for loggers and batteries, on your own machine.",
+    "fake-battery": "Be an AlphaESS battery: a test bench for any server.",
 }
 """Every command with its line in `--help`; `fake-server` lives in `fake_server.py`."""
 

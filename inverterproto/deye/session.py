@@ -2,6 +2,7 @@
 
 from inverterproto.deye.cloud import CloudSession
 from inverterproto.deye.logger import LoggerSession
+from inverterproto.deye.masking import mask_frame as masked
 from inverterproto.deye.responding import CommandResponder
 from inverterproto.deye.stick import Stick
 from inverterproto.deye.watching import LoggerState, Watcher
@@ -17,4 +18,5 @@ __all__ = [
     "LoggerState",
     "Stick",
     "Watcher",
+    "masked",
 ]

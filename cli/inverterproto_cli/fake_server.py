@@ -1,0 +1,156 @@
+"""`inverterproto fake-server`: takes the cloud's place, for devices of both families.
+
+Every message is answered as the cloud would; what is acknowledged is on disk before the answer
+leaves. Each port recognises both families.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inverterproto_cli.server.options import addresses_of, serving_options
+
+if TYPE_CHECKING:
+    from inverterproto.session import Session
+    from inverterproto_cli.server.keeper import Keeper
+
+# Devices are to reach the first two; `fake-battery` looks for the third.
+DEFAULTS = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777", "test": "127.0.0.1:7778"}
+
+
+@click.command("fake-server")
+@serving_options(DEFAULTS)
+@click.option(
+    "--heartbeat",
+    type=click.IntRange(1, 3600),
+    default=60,
+    show_default=True,
+    envvar="INVERTERPROTO_HEARTBEAT",
+    metavar="SECONDS",
+    help="Tell loggers to send a heartbeat so often.",
+)
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    envvar="INVERTERPROTO_RESUME",
+    help="Ask batteries for the records that were missed.",
+)
+@click.option(
+    "--sync-time",
+    is_flag=True,
+    envvar="INVERTERPROTO_SYNC_TIME",
+    help="Tell batteries whose clock is wrong to set it.",
+)
+@click.option(
+    "--config-file",
+    "config_files",
+    multiple=True,
+    metavar="SERIAL=FILE",
+    envvar="INVERTERPROTO_CONFIG_FILE",
+    help="Serve this configuration (JSON) to the battery with this serial.",
+)
+def command(
+    heartbeat: int,
+    resume: bool,  # noqa: FBT001 - click's way to hand over an option
+    sync_time: bool,  # noqa: FBT001
+    config_files: tuple[str, ...],
+    **options: Any,  # noqa: ANN401 - those of serving_options
+) -> None:
+    """Be the cloud for loggers and batteries, on your own machine.
+
+    Listens for both families, answers every message, keeps every record in the store, and shows
+    each reading in a line. Point the device's server address, or a DNS entry, at this machine.
+
+    \b
+    inverterproto fake-server
+    inverterproto fake-server --listen deye=0.0.0.0:10001 --json
+    """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
+    addresses = addresses_of(options["listen"], DEFAULTS)
+    configurations = [_configuration(text) for text in config_files]
+
+    from inverterproto_cli.server.listener import Listener
+    from inverterproto_cli.server.options import Serving
+    from inverterproto_cli.server.running import run, serve
+
+    serving = Serving.of(options, answered="us")
+    keeper = serving.keeper
+    open_session = _sessions(
+        keeper, {"next_heartbeat": heartbeat}, {"resume": resume, "synchronise": sync_time}
+    )
+
+    async def main() -> None:
+        listener = Listener(keeper, serving.access, serving.log, open_session, serving.capture)
+        await serve(
+            listener,
+            serving,
+            addresses,
+            begin=lambda: _trust(keeper, configurations),
+        )
+
+    run(main)
+
+
+def _sessions(
+    keeper: "Keeper", deye: dict[str, Any], alphaess: dict[str, Any]
+) -> Callable[[str], "Session"]:
+    """Return what makes the session of a family for a connection."""
+    from functools import partial
+
+    from inverterproto.families import FAMILIES
+
+    def local_time(now: float) -> float | None:
+        return now + _utc_offset(now) if keeper.clock_is_right(now) else None
+
+    options = {"deye": deye, "alphaess": {**alphaess, "local_time": local_time}}
+
+    def open_session(family: str) -> "Session":
+        states = partial(keeper.state, family)
+        session = FAMILIES[family].cloud_session(states, **options[family])
+        if family == "deye":
+            # Every reply would set the device's clock.
+            session.answering = keeper.clock_is_right(time())  # type: ignore[attr-defined]
+        return session
+
+    return open_session
+
+
+def _utc_offset(now: float) -> float:
+    """Return the household's time minus UTC, in seconds."""
+    from datetime import datetime
+
+    offset = datetime.fromtimestamp(now).astimezone().utcoffset()
+    return 0.0 if offset is None else offset.total_seconds()
+
+
+def _configuration(text: str) -> tuple[str, bytes]:
+    """Return a battery's serial and the configuration for it.
+
+    Raises:
+        click.BadParameter: it is not SERIAL=FILE.
+        click.ClickException: the file is no configuration of that battery.
+    """
+    serial, equals, path = text.partition("=")
+    if not (serial and equals and path):
+        raise click.BadParameter(f"{text!r} is not SERIAL=FILE.", param_hint="--config-file")
+    from inverterproto.alphaess.configuration import check_configuration
+    from inverterproto.errors import ProtocolError
+
+    try:
+        payload = Path(path).read_bytes()
+        check_configuration(payload, serial)
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror}") from error
+    except ProtocolError as error:
+        raise click.ClickException(f"{path}: {error}") from error
+    return serial, payload
+
+
+def _trust(keeper: "Keeper", configurations: list[tuple[str, bytes]]) -> None:
+    for serial, payload in configurations:
+        state = keeper.state("alphaess", serial)
+        if state is not None:
+            state.trust(payload, serial)

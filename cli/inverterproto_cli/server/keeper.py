@@ -1,0 +1,160 @@
+"""What devices say, on its way into the store and before people's eyes.
+
+A `Keeper` is what all connections of a server share: the states of devices, by family and serial;
+the store; who sees the readings. It carries out what sessions ask for (`inverterproto.session`),
+but for sending and closing, which is the connection's part.
+
+*Devices* are bounded, as anybody on the network can invent serials: those in the store come first,
+then the first that are heard. Of one too many there is no state, so its records are neither kept
+nor acknowledged.
+
+*States* change with almost every record. They are written within a second, and at the end: what a
+crash loses of them (the last second of what was learned of a clock) the next records teach again.
+
+*Records without a date* of an earlier run are shown to the dating again at the start.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from inverterproto.families import FAMILIES
+from inverterproto.reading import Dated
+from inverterproto.session import Action, DeviceState, Note, Record
+from inverterproto_cli.server.logs import Log
+from inverterproto_cli.store import NoStore, Store
+
+CLOCK_SLACK = 5.0
+"""Seconds by which the host's clock may have been set back."""
+
+Shown = Callable[[Record, Dated], object]
+
+
+class Keeper:
+    """Keeps records, and knows the devices.
+
+    Args:
+        store: where records go.
+        log: is told what people should know.
+        show: is called for each record that has got its date.
+        most_devices: that are known at once.
+        only: the serials of the only devices that are let in; any if there are none.
+        answered: who answers the devices: `"us"` or `"cloud"`.
+    """
+
+    def __init__(
+        self,
+        store: Store | NoStore,
+        log: Log,
+        show: Shown | None = None,
+        *,
+        most_devices: int = 256,
+        only: Iterable[str] = (),
+        answered: str = "us",
+    ) -> None:
+        self.store = store
+        self.counts: Counter[str] = Counter()
+        self._log = log
+        self._show = show
+        self._most_devices = most_devices
+        self._only = frozenset(only)
+        self._answered = answered
+        self._states: dict[tuple[str, str], DeviceState] = {}
+        self._written: dict[tuple[str, str], int] = {}
+        self._remembered: dict[tuple[str, str], dict[str, Any]] = {}
+        self._undated: dict[bytes, Record] = {}
+        self._newest = 0.0
+
+    def open(self) -> None:
+        """Take up what the store remembers."""
+        if isinstance(self.store, NoStore):
+            return
+        for family in FAMILIES:
+            for serial, known in self.store.states(family).items():
+                self._remembered[family, serial] = known
+        self._newest = self.store.newest
+        for record, arrival in self.store.undated():
+            state = self._state_of(record)
+            if state is not None:
+                self.carry_out(state.recall(record, arrival), arrival)
+
+    def _state_of(self, record: Record) -> DeviceState | None:
+        serial = record.via or record.device
+        if record.family is None or serial is None:
+            return None
+        state: DeviceState | None = self.state(record.family, serial)
+        return state
+
+    def clock_is_right(self, now: float) -> bool:
+        """Return whether the host's clock is not behind what the store has seen already."""
+        return now >= self._newest - CLOCK_SLACK
+
+    def state(self, family: str, serial: str) -> Any:  # noqa: ANN401 - the family's own state
+        """Return the state of a device, or None of one that is not let in."""
+        key = family, serial
+        state = self._states.get(key)
+        if state is not None:
+            return state
+        refusal = self._refusal(key)
+        if refusal is not None:
+            self.counts["device refused"] += 1
+            self._log.complain("device-refused", refusal, self._newest, about=family, device=serial)
+            return None
+        state = FAMILIES[family].state(self._remembered.pop(key, None))
+        self._states[key] = state
+        self._written[key] = state.revision
+        return state
+
+    def _refusal(self, key: tuple[str, str]) -> str | None:
+        if self._only and key[1] not in self._only:
+            return "neither kept nor answered: it is not among those named by --device"
+        if key in self._remembered or len(self._states) < self._most_devices:
+            return None
+        return (
+            f"neither kept nor answered: {self._most_devices} devices are the most (--max-devices)"
+        )
+
+    def carry_out(self, actions: Iterable[Action], now: float, **where: object) -> bool:
+        """Do what is to be done but for sending and closing.
+
+        Returns:
+            Whether all records found room in the store.
+        """
+        room = True
+        for action in actions:
+            if isinstance(action, Record):
+                self.counts[action.kind] += 1
+                room &= self.store.keep(action, now, self._answered)
+                if self._show is not None and action.known:
+                    self._undated[action.key] = action
+            elif isinstance(action, Dated):
+                self.store.date(action)
+                self._shown(action)
+            elif isinstance(action, Note):
+                self._note(action, now, **where)
+        self._newest = max(self._newest, now)
+        return room
+
+    def _shown(self, dated: Dated) -> None:
+        record = self._undated.pop(dated.key, None)  # type: ignore[call-overload]
+        if record is not None and self._show is not None:
+            self._show(record, dated)
+
+    def _note(self, note: Note, now: float, **where: object) -> None:
+        self.counts[note.event] += 1
+        if note.device is not None:
+            where["device"] = note.device
+        if note.event.startswith(("unknown", "unframed", "misfit")):
+            about = (note.device, note.text)
+            self._log.complain(note.event, note.text, now, about=about, **where)
+        else:
+            self._log.tell(note.event, note.text, logging.INFO, **where)
+
+    def settle(self, now: float) -> None:
+        """Date what has waited long enough, and write the states that changed."""
+        for (family, serial), state in self._states.items():
+            self.carry_out(state.settle(now), now)
+            if state.revision != self._written[family, serial]:
+                self._written[family, serial] = state.revision
+                self.store.remember(family, serial, state.to_state(), now)

@@ -1,0 +1,236 @@
+"""The options that all servers have, and what they make of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from inverterproto_cli.address import Address, parse_address
+from inverterproto_cli.server.access import Access
+from inverterproto_cli.server.keeper import Keeper
+from inverterproto_cli.server.logs import Log, set_up
+from inverterproto_cli.store import NoStore, Store, default_path
+from inverterproto_cli.store.retention import Keep
+
+if TYPE_CHECKING:
+    from inverterproto_cli.server.capturing import Capture
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_MIB = 1 << 20
+
+
+def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Command]:
+    """Return a decorator that gives a command the options of a server.
+
+    Args:
+        defaults: where it listens by default, by family.
+    """
+    shown = ", ".join(f"{name}={address}" for name, address in defaults.items())
+    options = (
+        click.option(
+            "--listen",
+            multiple=True,
+            metavar="[FAMILY=]HOST:PORT",
+            envvar="INVERTERPROTO_LISTEN",
+            help=f"Listen here instead; FAMILY=none: not at all.  [default: {shown}]",
+        ),
+        click.option(
+            "--store",
+            "store_path",
+            metavar="FILE",
+            envvar="INVERTERPROTO_STORE",
+            help="Keep records in this file.  [default: inverterproto.db in your data folder]",
+        ),
+        click.option(
+            "--no-store",
+            is_flag=True,
+            envvar="INVERTERPROTO_NO_STORE",
+            help="Keep nothing: what is answered may be lost.",
+        ),
+        click.option(
+            "--keep-days",
+            type=click.FloatRange(min=0.01),
+            default=400,
+            show_default=True,
+            envvar="INVERTERPROTO_KEEP_DAYS",
+            help="Keep records so long.",
+        ),
+        click.option(
+            "--keep-size",
+            type=click.IntRange(min=1),
+            default=4096,
+            show_default=True,
+            metavar="MIB",
+            envvar="INVERTERPROTO_KEEP_SIZE",
+            help="Keep the store's file below this size.",
+        ),
+        click.option(
+            "--allow",
+            multiple=True,
+            metavar="NETWORK",
+            envvar="INVERTERPROTO_ALLOW",
+            help="Let this network in, too.  [default: loopback and private ones]",
+        ),
+        click.option(
+            "--max-connections",
+            type=click.IntRange(min=1),
+            default=10_000,
+            show_default=True,
+            envvar="INVERTERPROTO_MAX_CONNECTIONS",
+            help="Connections at once.",
+        ),
+        click.option(
+            "--max-per-address",
+            type=click.IntRange(min=1),
+            default=64,
+            show_default=True,
+            envvar="INVERTERPROTO_MAX_PER_ADDRESS",
+            help="Connections of one address.",
+        ),
+        click.option(
+            "--max-devices",
+            type=click.IntRange(min=1),
+            default=256,
+            show_default=True,
+            envvar="INVERTERPROTO_MAX_DEVICES",
+            help="Devices that are kept and answered.",
+        ),
+        click.option(
+            "--device",
+            "devices",
+            multiple=True,
+            metavar="SERIAL",
+            envvar="INVERTERPROTO_DEVICE",
+            help="Only these loggers and batteries.  [default: any]",
+        ),
+        click.option(
+            "--capture",
+            metavar="FILE",
+            envvar="INVERTERPROTO_CAPTURE",
+            help="Write all that passes to this file, as JSON lines; passwords are masked.",
+        ),
+        click.option(
+            "--json", "as_json", is_flag=True, envvar="INVERTERPROTO_JSON", help="Readings as JSON."
+        ),
+        click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            envvar="INVERTERPROTO_LOG_FORMAT",
+            help="The form of the log on standard error.",
+        ),
+        click.option(
+            "-v", "--verbose", count=True, envvar="INVERTERPROTO_VERBOSE", help="Log more."
+        ),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            envvar="INVERTERPROTO_QUIET",
+            help="Show no readings, log only what is wrong.",
+        ),
+    )
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def addresses_of(listen: tuple[str, ...], defaults: Mapping[str, str]) -> list[Address]:
+    """Return where to listen.
+
+    Raises:
+        click.BadParameter: something is no address.
+    """
+    chosen: dict[str, list[Address]] = {}
+    for text in listen:
+        family, equals, address = text.rpartition("=")
+        if equals and family not in defaults:
+            raise click.BadParameter(
+                f"{text!r}: there is no family {family!r}, only {', '.join(defaults)}.",
+                param_hint="--listen",
+            )
+        chosen.setdefault(family, [])
+        if address != "none":
+            chosen[family].append(parse_address(address, "--listen"))
+    if "" not in chosen:
+        for family, address in defaults.items():
+            chosen.setdefault(family, [parse_address(address, "--listen")])
+    return list(dict.fromkeys(address for some in chosen.values() for address in some))
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the options make."""
+
+    keeper: Keeper
+    access: Access
+    log: Log
+    describe: str
+    capture: "Capture | None" = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], *, answered: str) -> "Serving":
+        """Return what a server needs, made by its options.
+
+        Raises:
+            click.BadParameter: a network is none.
+            click.ClickException: the capture cannot be written.
+        """
+        quiet = options["quiet"]
+        set_up(options["log_format"], verbose=options["verbose"], quiet=quiet)
+        log = Log()
+        try:
+            access = Access(
+                options["allow"],
+                most=options["max_connections"],
+                most_per_address=options["max_per_address"],
+            )
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.", param_hint="--allow") from error
+        store, describe = _store(options, log)
+        show = None
+        if not quiet:
+            from inverterproto_cli.server.live import Live
+
+            show = Live(as_json=options["as_json"])
+        keeper = Keeper(
+            store,
+            log,
+            show,
+            most_devices=options["max_devices"],
+            only=options["devices"],
+            answered=answered,
+        )
+        return cls(keeper, access, log, describe, _capture(options["capture"]))
+
+
+def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
+    if options["no_store"]:
+        return NoStore(), "nothing is stored (--no-store): what is answered may be lost"
+    path = Path(options["store_path"] or default_path())
+    keep = Keep(days=options["keep_days"], size=options["keep_size"] * _MIB)
+
+    def say(event: str, text: str) -> None:
+        import logging
+
+        log.tell(event, text, logging.WARNING)
+
+    return Store(path, say, keep=keep), f"records are kept in {path}"
+
+
+def _capture(path: str | None) -> "Capture | None":
+    if path is None:
+        return None
+    from inverterproto_cli.server.capturing import Capture
+
+    try:
+        return Capture(path)
+    except OSError as error:
+        raise click.ClickException(f"capture {path}: {error.strerror}") from error
