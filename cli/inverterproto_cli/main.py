@@ -24,7 +24,7 @@ COMMANDS = {
     "sanitize": "Make a dump or capture fit to be posted.",
     "layout": "Show what each byte of a data payload means, and bring new layouts.",
     "fake-server": "Be the cloud for loggers and batteries, on your own machine.",
-    "fake-battery": "Be an AlphaESS battery: a test bench for any server.",
+    "fake-battery": "Be an AlphaESS battery: send messages to a server, and check what it replies.",
 }
 """Every command with its line in `--help`; `fake-server` lives in `fake_server.py`."""
 
