@@ -180,14 +180,18 @@ def undatable(key: bytes, now: float, *, historic: bool = False) -> Dated:
 class UnframedLimit:
     """Tells when a peer has sent too many bytes without a frame.
 
+    Args:
+        most: so many are too many.
+
     Attributes:
         reached: whether it has: the connection is over.
     """
 
-    __slots__ = ("_count", "reached")
+    __slots__ = ("_count", "_most", "reached")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_UNFRAMED) -> None:
         self._count = 0
+        self._most = most
         self.reached = False
 
     def framed(self) -> None:
@@ -197,7 +201,7 @@ class UnframedLimit:
     def unframed(self, size: int) -> list[Action]:
         """Take notice of so many other bytes; return a `Close` when they are too many."""
         self._count += size
-        if self._count < MOST_UNFRAMED or self.reached:
+        if self._count < self._most or self.reached:
             return []
         self.reached = True
         return [Close(f"{self._count} bytes without a frame")]

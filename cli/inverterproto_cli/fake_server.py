@@ -4,18 +4,12 @@ Every message is answered as the cloud would; what is acknowledged is on disk be
 leaves. Each port recognises both families.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from time import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from inverterproto_cli.server.options import addresses_of, serving_options
-
-if TYPE_CHECKING:
-    from inverterproto.session import Session
-    from inverterproto_cli.server.keeper import Keeper
 
 # Devices are to reach the first two; `fake-battery` looks for the third.
 DEFAULTS = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777", "test": "127.0.0.1:7778"}
@@ -70,60 +64,35 @@ def command(
     inverterproto fake-server --listen deye=0.0.0.0:10001 --json
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     addresses = addresses_of(options["listen"], DEFAULTS)
-    configurations = [_configuration(text) for text in config_files]
+    configurations = dict(map(_configuration, config_files))
 
+    from inverterproto_cli.server.answering import opener
     from inverterproto_cli.server.listener import Listener
     from inverterproto_cli.server.options import Serving
     from inverterproto_cli.server.running import run, serve
 
     serving = Serving.of(options, answered="us")
-    keeper = serving.keeper
-    open_session = _sessions(
-        keeper, {"next_heartbeat": heartbeat}, {"resume": resume, "synchronise": sync_time}
+    open_session = opener(
+        serving.keeper,
+        heartbeat=heartbeat,
+        resume=resume,
+        synchronise=sync_time,
+        configurations=configurations,
+        most_unframed=options["max_unframed"],
     )
 
     async def main() -> None:
-        listener = Listener(keeper, serving.access, serving.log, open_session, serving.capture)
-        await serve(
-            listener,
-            serving,
-            addresses,
-            begin=lambda: _trust(keeper, configurations),
+        listener = Listener(
+            serving.keeper,
+            serving.access,
+            serving.log,
+            open_session,
+            serving.capture,
+            idle=options["idle_timeout"],
         )
+        await serve(listener, serving, addresses)
 
-    run(main)
-
-
-def _sessions(
-    keeper: "Keeper", deye: dict[str, Any], alphaess: dict[str, Any]
-) -> Callable[[str], "Session"]:
-    """Return what makes the session of a family for a connection."""
-    from functools import partial
-
-    from inverterproto.families import FAMILIES
-
-    def local_time(now: float) -> float | None:
-        return now + _utc_offset(now) if keeper.clock_is_right(now) else None
-
-    options = {"deye": deye, "alphaess": {**alphaess, "local_time": local_time}}
-
-    def open_session(family: str) -> "Session":
-        states = partial(keeper.state, family)
-        session = FAMILIES[family].cloud_session(states, **options[family])
-        if family == "deye":
-            # Every reply would set the device's clock.
-            session.answering = keeper.clock_is_right(time())  # type: ignore[attr-defined]
-        return session
-
-    return open_session
-
-
-def _utc_offset(now: float) -> float:
-    """Return the household's time minus UTC, in seconds."""
-    from datetime import datetime
-
-    offset = datetime.fromtimestamp(now).astimezone().utcoffset()
-    return 0.0 if offset is None else offset.total_seconds()
+    run(main, serving)
 
 
 def _configuration(text: str) -> tuple[str, bytes]:
@@ -147,10 +116,3 @@ def _configuration(text: str) -> tuple[str, bytes]:
     except ProtocolError as error:
         raise click.ClickException(f"{path}: {error}") from error
     return serial, payload
-
-
-def _trust(keeper: "Keeper", configurations: list[tuple[str, bytes]]) -> None:
-    for serial, payload in configurations:
-        state = keeper.state("alphaess", serial)
-        if state is not None:
-            state.trust(payload, serial)

@@ -42,7 +42,7 @@ from inverterproto.alphaess.messages import (
 )
 from inverterproto.alphaess.state import BatteryState
 from inverterproto.alphaess.watching import FAMILY, Watcher
-from inverterproto.session import Action, Answer, Note, Send, States, UnframedLimit
+from inverterproto.session import MOST_UNFRAMED, Action, Answer, Note, Send, States, UnframedLimit
 from inverterproto.stream import Framed, Item
 
 PATIENCE = 300.0
@@ -71,6 +71,7 @@ class CloudSession:
             while nobody knows what time it is.
         resume: whether to ask for missing records.
         synchronise: whether to tell a battery whose clock is more than 30 s off to set it.
+        most_unframed: so many bytes without a frame end the connection.
     """
 
     __slots__ = (
@@ -91,13 +92,14 @@ class CloudSession:
         local_time: Callable[[float], float | None] = _no_time,
         resume: bool = True,
         synchronise: bool = False,
+        most_unframed: int = MOST_UNFRAMED,
     ) -> None:
         self._watcher = Watcher(states)
         self._local_time = local_time
         self._resume = resume
         self._synchronise = synchronise
         self._commands = Commands()
-        self._limit = UnframedLimit()
+        self._limit = UnframedLimit(most_unframed)
         self._asked: set[tuple[str, str | None]] = set()  # what of which serial, once
         self._waiting: dict[str | None, _Waiting] = {}  # what may still come, by serial
 

@@ -18,7 +18,7 @@ from inverterproto.deye.commanding import Commands
 from inverterproto.deye.commands import command, reply_bytes
 from inverterproto.deye.messages import is_request
 from inverterproto.deye.watching import FAMILY, MOST_LOGGERS, Logger, Watcher
-from inverterproto.session import Action, Answer, Send, States, UnframedLimit
+from inverterproto.session import MOST_UNFRAMED, Action, Answer, Send, States, UnframedLimit
 from inverterproto.stream import Framed, Item
 
 
@@ -29,6 +29,7 @@ class CloudSession:
         states: gives what is known of a logger.
         next_heartbeat: seconds until a logger's next heartbeat.
         most_loggers: so many loggers may speak on the connection.
+        most_unframed: so many bytes without a frame end it.
 
     Attributes:
         answering: whether requests are answered; what is said is kept in any case.
@@ -38,13 +39,18 @@ class CloudSession:
     __slots__ = ("_commands", "_limit", "_watcher", "answering", "next_heartbeat")
 
     def __init__(
-        self, states: States, *, next_heartbeat: int = 60, most_loggers: int = MOST_LOGGERS
+        self,
+        states: States,
+        *,
+        next_heartbeat: int = 60,
+        most_loggers: int = MOST_LOGGERS,
+        most_unframed: int = MOST_UNFRAMED,
     ) -> None:
         self.answering = True
         self.next_heartbeat = next_heartbeat
         self._watcher = Watcher(states, most_loggers=most_loggers)
         self._commands = Commands()
-        self._limit = UnframedLimit()
+        self._limit = UnframedLimit(most_unframed)
 
     @property
     def due(self) -> float:

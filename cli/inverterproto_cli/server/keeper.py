@@ -12,21 +12,33 @@ nor acknowledged.
 crash loses of them (the last second of what was learned of a clock) the next records teach again.
 
 *Records without a date* of an earlier run are shown to the dating again at the start.
+
+*The host's clock* is behind if it shows less than what the newest record says of its arrival: a
+machine without a battery-backed clock begins in the past. Who would tell a device the time asks
+`clock_is_right` first; that it is not, and that it is again, is said once each.
 """
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from time import time
+from typing import Any, Unpack
 
 from inverterproto.families import FAMILIES
-from inverterproto.reading import Dated
-from inverterproto.session import Action, DeviceState, Note, Record
-from inverterproto_cli.server.logs import Log
+from inverterproto.reading import Dated, utc_text
+from inverterproto.session import Action, Answer, DeviceState, Note, Record
+from inverterproto_cli.server.logs import Log, Where
 from inverterproto_cli.store import NoStore, Store
 
 CLOCK_SLACK = 5.0
 """Seconds by which the host's clock may have been set back."""
+
+_SIZE = re.compile(r"\d+ bytes")
+_WORTH_A_WARNING = frozenset(
+    {"unknown-message", "unframed", "other-family", "out-of-place", "refused", "not-resumed"}
+)
+"""The events that say that something is not as it should be."""
 
 Shown = Callable[[Record, Dated], object]
 
@@ -41,6 +53,10 @@ class Keeper:
         most_devices: that are known at once.
         only: the serials of the only devices that are let in; any if there are none.
         answered: who answers the devices: `"us"` or `"cloud"`.
+        clock: tells unix time in seconds, where nobody hands it over.
+
+    Attributes:
+        counts: how many records and events of each kind there were.
     """
 
     def __init__(
@@ -52,6 +68,7 @@ class Keeper:
         most_devices: int = 256,
         only: Iterable[str] = (),
         answered: str = "us",
+        clock: Callable[[], float] = time,
     ) -> None:
         self.store = store
         self.counts: Counter[str] = Counter()
@@ -65,6 +82,8 @@ class Keeper:
         self._remembered: dict[tuple[str, str], dict[str, Any]] = {}
         self._undated: dict[bytes, Record] = {}
         self._newest = 0.0
+        self._was_right = True
+        self._clock = clock
 
     def open(self) -> None:
         """Take up what the store remembers."""
@@ -87,8 +106,24 @@ class Keeper:
         return state
 
     def clock_is_right(self, now: float) -> bool:
-        """Return whether the host's clock is not behind what the store has seen already."""
-        return now >= self._newest - CLOCK_SLACK
+        """Return whether the host's clock is not behind what was seen already; say it if not."""
+        right = now >= self._newest - CLOCK_SLACK
+        if right == self._was_right:
+            return right
+        self._was_right = right
+        if right:
+            text = (
+                f"the clock of this machine is right again ({utc_text(now)}): loggers are answered"
+            )
+        else:
+            text = (
+                f"the clock of this machine is behind: it shows {utc_text(now)}, and a record came "
+                f"at {utc_text(self._newest)}. What devices send is kept, but no logger is "
+                "answered and no battery is told the time until the clock is right. If it is "
+                "right, it was wrong before: begin another file (--store)"
+            )
+        self._log.tell("clock", text, logging.WARNING)
+        return right
 
     def state(self, family: str, serial: str) -> Any:  # noqa: ANN401 - the family's own state
         """Return the state of a device, or None of one that is not let in."""
@@ -98,8 +133,10 @@ class Keeper:
             return state
         refusal = self._refusal(key)
         if refusal is not None:
-            self.counts["device refused"] += 1
-            self._log.complain("device-refused", refusal, self._newest, about=family, device=serial)
+            self.counts["devices refused"] += 1
+            self._log.complain(
+                "device-refused", refusal, self._clock(), about=family, family=family, device=serial
+            )
             return None
         state = FAMILIES[family].state(self._remembered.pop(key, None))
         self._states[key] = state
@@ -115,7 +152,7 @@ class Keeper:
             f"neither kept nor answered: {self._most_devices} devices are the most (--max-devices)"
         )
 
-    def carry_out(self, actions: Iterable[Action], now: float, **where: object) -> bool:
+    def carry_out(self, actions: Iterable[Action], now: float, **where: Unpack[Where]) -> bool:
         """Do what is to be done but for sending and closing.
 
         Returns:
@@ -124,37 +161,58 @@ class Keeper:
         room = True
         for action in actions:
             if isinstance(action, Record):
-                self.counts[action.kind] += 1
-                room &= self.store.keep(action, now, self._answered)
-                if self._show is not None and action.known:
+                self.counts[f"record: {action.kind}"] += 1
+                if not self.store.keep(action, now, self._answered):
+                    room = False
+                elif self._show is not None and action.known:
                     self._undated[action.key] = action
             elif isinstance(action, Dated):
                 self.store.date(action)
-                self._shown(action)
+                self._shown(action, now)
             elif isinstance(action, Note):
-                self._note(action, now, **where)
+                self._note(action, now, where)
+            elif isinstance(action, Answer) and action.final:
+                self._answer(action, where)
         self._newest = max(self._newest, now)
         return room
 
-    def _shown(self, dated: Dated) -> None:
+    def _shown(self, dated: Dated, now: float) -> None:
         record = self._undated.pop(dated.key, None)  # type: ignore[call-overload]
-        if record is not None and self._show is not None:
+        if record is None or self._show is None:
+            return
+        try:
             self._show(record, dated)
+        except Exception:  # noqa: BLE001 - what cannot be shown is kept and answered all the same
+            what = f"a record of kind {record.kind} cannot be shown"
+            self._log.fault(what, now, family=record.family, device=record.device)
 
-    def _note(self, note: Note, now: float, **where: object) -> None:
-        self.counts[note.event] += 1
+    def _note(self, note: Note, now: float, where: Where) -> None:
+        self.counts[f"event: {note.event}"] += 1
         if note.device is not None:
-            where["device"] = note.device
-        if note.event.startswith(("unknown", "unframed", "misfit")):
-            about = (note.device, note.text)
-            self._log.complain(note.event, note.text, now, about=about, **where)
+            where = {**where, "device": note.device}
+        about = (note.device, _SIZE.sub("", note.text))
+        level = logging.WARNING if note.event in _WORTH_A_WARNING else logging.INFO
+        self._log.complain(note.event, note.text, now, about=about, level=level, **where)
+
+    def _answer(self, answer: Answer, where: Where) -> None:
+        """Say what came of what was asked of a device."""
+        if answer.problem:
+            self.counts[f"failed: {answer.key}"] += 1
+            self._log.tell("not-done", f"{answer.key}: {answer.problem}", **where)
         else:
-            self._log.tell(note.event, note.text, logging.INFO, **where)
+            self._log.detail("done", f"{answer.key}: done", **where)
 
     def settle(self, now: float) -> None:
         """Date what has waited long enough, and write the states that changed."""
+        self.clock_is_right(now)
         for (family, serial), state in self._states.items():
-            self.carry_out(state.settle(now), now)
-            if state.revision != self._written[family, serial]:
-                self._written[family, serial] = state.revision
-                self.store.remember(family, serial, state.to_state(), now)
+            try:
+                self._settle(family, serial, state, now)
+            except Exception:  # noqa: BLE001 - one device's trouble is not the others'
+                self._log.fault("records cannot be dated", now, family=family, device=serial)
+
+    def _settle(self, family: str, serial: str, state: DeviceState, now: float) -> None:
+        self.carry_out(state.settle(now), now)
+        if state.revision != self._written[family, serial]:
+            self._written[family, serial] = state.revision
+            self.store.remember(family, serial, state.to_state(), now)

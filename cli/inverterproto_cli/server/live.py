@@ -1,17 +1,24 @@
-"""Readings as they come, a line each on standard output: for people, or as JSON."""
+"""Readings as they come, a line each on standard output: for people, or as JSON.
+
+A reader that is slow, or gone (`| head`), is no reason to stop: devices are still answered, and
+what they send is still kept. It is said.
+"""
 
 import json
-import sys
+import logging
 from datetime import datetime
+from time import time
 
 from inverterproto.families import FAMILIES
 from inverterproto.quantity import lookup
 from inverterproto.reading import Dated, Reading
 from inverterproto.session import Record
+from inverterproto_cli.server.logs import Log
+from inverterproto_cli.server.outlet import Outlet
 from inverterproto_cli.show import printable
 
 _FIRST = (
-    "active_power", "pv_power", "grid_power", "battery_power", "battery_soc", "energy_today",
+    "active_power", "pv_power", "grid_power", "battery_power", "state_of_charge", "energy_today",
     "pv_energy_today", "energy_total",
 )  # fmt: skip
 """What a line shows first, where it was measured."""
@@ -52,18 +59,33 @@ class Live:
     """Shows readings as they come.
 
     Args:
+        out: where to.
+        log: is told when the reader is too slow, or gone.
         as_json: as the JSON of `decode` has them.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, out: Outlet, log: Log, *, as_json: bool) -> None:
+        self._out = out
+        self._log = log
         self._as_json = as_json
+        self._told_gone = False
+        self._dropped = 0
 
     def __call__(self, record: Record, dated: Dated) -> None:
         """Show what a record measured."""
-        for reading in readings_of(record, dated):
-            if self._as_json:
-                shown = json.dumps({"family": reading.family, **reading.to_json()})
-            else:
-                shown = line(reading)
-            sys.stdout.write(shown + "\n")
-        sys.stdout.flush()
+        out = self._out
+        if out.gone is None:
+            for reading in readings_of(record, dated):
+                out.write((self._json(reading) if self._as_json else line(reading)) + "\n")
+        elif not self._told_gone:
+            self._told_gone = True
+            text = f"standard output: {out.gone}; readings are shown no more, all else goes on"
+            self._log.tell("output-gone", text, logging.WARNING)
+        if out.dropped > self._dropped:
+            self._dropped = out.dropped
+            text = "whoever reads standard output is too slow: some readings are not shown"
+            self._log.complain("output-slow", text, time())
+
+    @staticmethod
+    def _json(reading: Reading) -> str:
+        return json.dumps({"family": reading.family, **reading.to_json()})

@@ -1,5 +1,7 @@
 """The options that all servers have, and what they make of them."""
 
+import logging
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from inverterproto_cli.store.retention import Keep
 
 if TYPE_CHECKING:
     from inverterproto_cli.server.capturing import Capture
+    from inverterproto_cli.server.outlet import Outlet
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MIB = 1 << 20
@@ -90,6 +93,24 @@ def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Comman
             help="Connections of one address.",
         ),
         click.option(
+            "--idle-timeout",
+            type=click.FloatRange(min=1),
+            default=900,
+            show_default=True,
+            metavar="SECONDS",
+            envvar="INVERTERPROTO_IDLE_TIMEOUT",
+            help="End a connection on which no frame came for so long.",
+        ),
+        click.option(
+            "--max-unframed",
+            type=click.IntRange(min=1024),
+            default=64 << 10,
+            show_default=True,
+            metavar="BYTES",
+            envvar="INVERTERPROTO_MAX_UNFRAMED",
+            help="End a connection after so many bytes without a frame.",
+        ),
+        click.option(
             "--max-devices",
             type=click.IntRange(min=1),
             default=256,
@@ -162,17 +183,28 @@ def addresses_of(listen: tuple[str, ...], defaults: Mapping[str, str]) -> list[A
     if "" not in chosen:
         for family, address in defaults.items():
             chosen.setdefault(family, [parse_address(address, "--listen")])
-    return list(dict.fromkeys(address for some in chosen.values() for address in some))
+    addresses = list(dict.fromkeys(address for some in chosen.values() for address in some))
+    if not addresses:
+        raise click.BadParameter("nothing is left to listen on.", param_hint="--listen")
+    return addresses
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the options make."""
+    """What the options make.
+
+    Attributes:
+        outlets: what is written by threads of their own, to be closed at the end.
+        describe: where records are kept, for people.
+        quiet: whether only what is wrong is told.
+    """
 
     keeper: Keeper
     access: Access
     log: Log
+    outlets: "tuple[Outlet, ...]"
     describe: str
+    quiet: bool = False
     capture: "Capture | None" = None
 
     @classmethod
@@ -183,23 +215,19 @@ class Serving:
             click.BadParameter: a network is none.
             click.ClickException: the capture cannot be written.
         """
+        access = _access(options)
         quiet = options["quiet"]
-        set_up(options["log_format"], verbose=options["verbose"], quiet=quiet)
         log = Log()
-        try:
-            access = Access(
-                options["allow"],
-                most=options["max_connections"],
-                most_per_address=options["max_per_address"],
-            )
-        except ValueError as error:
-            raise click.BadParameter(f"{error}.", param_hint="--allow") from error
+        capture = _capture(options["capture"], log)
+        outlets = [set_up(options["log_format"], verbose=options["verbose"], quiet=quiet)]
         store, describe = _store(options, log)
         show = None
         if not quiet:
             from inverterproto_cli.server.live import Live
+            from inverterproto_cli.server.outlet import Outlet
 
-            show = Live(as_json=options["as_json"])
+            outlets.append(Outlet(sys.stdout))
+            show = Live(outlets[-1], log, as_json=options["as_json"])
         keeper = Keeper(
             store,
             log,
@@ -208,7 +236,18 @@ class Serving:
             only=options["devices"],
             answered=answered,
         )
-        return cls(keeper, access, log, describe, _capture(options["capture"]))
+        return cls(keeper, access, log, tuple(outlets), describe, quiet, capture)
+
+
+def _access(options: Mapping[str, Any]) -> Access:
+    try:
+        return Access(
+            options["allow"],
+            most=options["max_connections"],
+            most_per_address=options["max_per_address"],
+        )
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--allow") from error
 
 
 def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
@@ -218,19 +257,17 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     keep = Keep(days=options["keep_days"], size=options["keep_size"] * _MIB)
 
     def say(event: str, text: str) -> None:
-        import logging
-
         log.tell(event, text, logging.WARNING)
 
     return Store(path, say, keep=keep), f"records are kept in {path}"
 
 
-def _capture(path: str | None) -> "Capture | None":
+def _capture(path: str | None, log: Log) -> "Capture | None":
     if path is None:
         return None
     from inverterproto_cli.server.capturing import Capture
 
     try:
-        return Capture(path)
+        return Capture(path, log)
     except OSError as error:
         raise click.ClickException(f"capture {path}: {error.strerror}") from error

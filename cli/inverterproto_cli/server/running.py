@@ -7,16 +7,16 @@ SIGUSR1 prints the counters.
 
 import asyncio
 import errno
+import logging
 import resource
 import signal
-import sys
 from collections.abc import Awaitable, Callable
-from time import time
+from contextlib import suppress
+from ipaddress import ip_address
 
 import click
 
 from inverterproto_cli.address import Address
-from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.listener import Listener
 from inverterproto_cli.server.options import Serving
 from inverterproto_cli.store import Store, StoreError
@@ -24,6 +24,8 @@ from inverterproto_cli.store import Store, StoreError
 SWEEP = 1.0
 NOTHING_CAME = 300.0
 """Seconds of silence since the start after which it says what to check."""
+SPARE_DESCRIPTORS = 64
+"""Descriptors for other things than connections: the store, the log, the loop."""
 _HINTS = (
     "nothing has come for five minutes. Check: does the device's server address (or the DNS entry) "
     "name this machine? is the port the one listened on? does a firewall let it in? is the stick "
@@ -31,8 +33,8 @@ _HINTS = (
 )
 
 
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    """Run a server to its end."""
+def run(main: Callable[[], Awaitable[None]], serving: Serving) -> None:
+    """Run a server to its end, and see that all it said is written."""
     factory = None
     try:
         import uvloop
@@ -40,19 +42,29 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
         pass
     else:
         factory = uvloop.new_event_loop
-    _raise_descriptors()
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_awaited(main))
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(_awaited(main))
+    finally:
+        for outlet in serving.outlets:
+            outlet.close()
 
 
 async def _awaited(main: Callable[[], Awaitable[None]]) -> None:
     await main()
 
 
-def _raise_descriptors() -> None:
-    """Take as many descriptors as the system gives: each connection needs one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def find_descriptors(serving: Serving) -> None:
+    """Take as many descriptors as the system gives, each connection needs one; say if few."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        soft = most
+    access = serving.access
+    if soft != resource.RLIM_INFINITY and soft < access.most + SPARE_DESCRIPTORS:
+        access.most = max(1, soft - SPARE_DESCRIPTORS)
+        text = f"this system allows {soft:,} open files (ulimit -n): {access.most:,} connections"
+        serving.log.tell("few-descriptors", text, logging.WARNING)
 
 
 async def listen(listener: Listener, addresses: list[Address]) -> list[Address]:
@@ -61,13 +73,12 @@ async def listen(listener: Listener, addresses: list[Address]) -> list[Address]:
     Raises:
         click.ClickException: one cannot be had; the message is one clear line.
     """
-    bound = []
+    bound: list[Address] = []
     for address in addresses:
         try:
-            port = await listener.listen(*address)
+            bound += await listener.listen(address)
         except OSError as error:
             raise click.ClickException(_why_not(address, error)) from error
-        bound.append(Address(address.host, port))
     return bound
 
 
@@ -76,79 +87,108 @@ def _why_not(address: Address, error: OSError) -> str:
         return f"cannot listen on {address}: the port is in use (by another server?)"
     if error.errno == errno.EACCES:
         return f"cannot listen on {address}: ports below 1024 need a right that you do not have"
-    return f"cannot listen on {address}: {error.strerror or error}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {address}: that is no address of this machine"
+    return f"cannot listen on {address}: {_reason(error)}"
 
 
-async def serve(
-    listener: Listener,
-    serving: Serving,
-    addresses: list[Address],
-    begin: Callable[[], object] = lambda: None,
-) -> None:
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def start_line(bound: list[Address], describe: str) -> str:
+    """Return what a server says when it is ready."""
+    line = f"listening on {', '.join(map(str, bound))}; {describe}"
+    inward = [
+        address for address in bound if ip_address(address.host.partition("%")[0]).is_loopback
+    ]
+    if inward == bound:
+        return f"{line}; only this machine itself reaches it"
+    if inward:
+        return f"{line}; only this machine itself reaches {', '.join(map(str, inward))}"
+    return line
+
+
+async def serve(listener: Listener, serving: Serving, addresses: list[Address]) -> None:
     """Open the store, listen, and serve until a signal says to stop.
 
     Args:
         listener: takes the connections.
         serving: what the options made.
         addresses: where to listen.
-        begin: is called once the store is open.
 
     Raises:
         click.ClickException: the store or an address cannot be had.
     """
     keeper, log = serving.keeper, serving.log
-    try:
-        keeper.store.open()
-    except StoreError as error:
-        raise click.ClickException(str(error)) from error
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: show_counts(keeper, listener))
+    loop.add_signal_handler(signal.SIGUSR1, lambda: log.counters(counters(listener)))
+    find_descriptors(serving)
+    try:
+        keeper.store.open()
+    except StoreError as error:
+        raise click.ClickException(str(error)) from error
     try:
         keeper.open()
-        begin()
         bound = await listen(listener, addresses)
-        where = ", ".join(map(str, bound))
-        log.tell("listening", f"listening on {where}; {serving.describe}")
-        await _sweep_until(stop, listener, serving)
+        log.tell("listening", start_line(bound, serving.describe))
+        await _look_after(stop, Watch(listener, serving))
         log.tell("stopping", "stopping")
     finally:
         await listener.close()
-        keeper.settle(time())
+        keeper.settle(listener.clock())
         await keeper.store.close()
         if serving.capture is not None:
             serving.capture.close()
-        if listener.number:
-            show_counts(keeper, listener)
+        if listener.accepted and not serving.quiet:
+            log.counters(counters(listener))
 
 
-async def _sweep_until(stop: asyncio.Event, listener: Listener, serving: Serving) -> None:
+async def _look_after(stop: asyncio.Event, watch: "Watch") -> None:
     """Look after everything once a second, until it is time to stop."""
-    begin, hinted = time(), False
     while not stop.is_set():
         try:
             await asyncio.wait_for(stop.wait(), SWEEP)
         except TimeoutError:
-            now = time()
-            listener.sweep(now)
+            watch.turn()
+
+
+class Watch:
+    """What is done once a second."""
+
+    def __init__(self, listener: Listener, serving: Serving) -> None:
+        self._listener = listener
+        self._serving = serving
+        self._begin = listener.ticks()
+        self._hinted = False
+
+    def turn(self) -> None:
+        """Do it; a fault of ours is told, and the next turn comes all the same."""
+        listener, serving = self._listener, self._serving
+        now = listener.clock()
+        try:
+            listener.sweep()
             serving.keeper.settle(now)
             if serving.capture is not None:
                 serving.capture.flush()
-            if not listener.heard and not hinted and now - begin > NOTHING_CAME:
-                hinted = True
-                serving.log.tell("nothing-came", _HINTS)
+        except Exception:  # noqa: BLE001 - whatever it is, devices are still answered
+            serving.log.fault("looking after connections", now)
+        if self._hinted or listener.heard or listener.ticks() - self._begin < NOTHING_CAME:
+            return
+        self._hinted = True
+        serving.log.tell("nothing-came", _HINTS, logging.WARNING)
 
 
-def show_counts(keeper: Keeper, listener: Listener) -> None:
-    """Print the counters on standard error."""
-    store = keeper.store
-    counts = dict(sorted(keeper.counts.items()))
+def counters(listener: Listener) -> dict[str, int]:
+    """Return how much there was of everything."""
+    store = listener.keeper.store
+    counts = dict(sorted(listener.keeper.counts.items()))
     counts["connections now"] = len(listener.connections)
     if isinstance(store, Store):
         counts |= {"records committed": store.committed, "commits": store.commits}
         if store.dropped:
             counts["records dropped"] = store.dropped
-    shown = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    print(f"counters: {shown}", file=sys.stderr, flush=True)  # noqa: T201 - what was asked for
+    return counts

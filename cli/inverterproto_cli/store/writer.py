@@ -19,6 +19,8 @@ FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 """Seconds until a failed batch is tried again: first, and at the most."""
 MOST_PENDING = 64 << 20
 """Bytes of frames that wait while the store is in trouble."""
+WAITER = 512
+"""Bytes that a callback and its answer count for among them."""
 HEARD_EVERY = 60.0
 """Seconds after which it is written again when a device was last heard."""
 
@@ -199,6 +201,7 @@ class Store:
     def when_safe(self, callback: Callable[[], object]) -> None:
         """Call back in the loop, once all that was put until now is on disk."""
         self._batch.waiting.append(callback)
+        self._batch.size += WAITER
         self._hand_over_soon()
 
     def do(self, job: Callable[[sqlite3.Connection], object]) -> None:

@@ -1,0 +1,93 @@
+"""The cloud's side of a connection, as our servers take it: sessions with their options.
+
+The reply of a V5 session sets the logger's clock, so none is given while the host's own clock is
+known to be behind; that can change from one frame to the next. To a battery no time is told then.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from inverterproto.alphaess.session import CloudSession as BatteryCloud
+from inverterproto.deye.session import CloudSession as LoggerCloud
+from inverterproto.session import MOST_UNFRAMED, Action, Session, States
+from inverterproto.stream import Item
+from inverterproto_cli.server.keeper import Keeper
+
+
+class CarefulLoggerCloud(LoggerCloud):
+    """Answers only while the clock is right."""
+
+    __slots__ = ("_clock_is_right",)
+
+    def __init__(
+        self,
+        clock_is_right: Callable[[float], bool],
+        states: States,
+        *,
+        next_heartbeat: int,
+        most_unframed: int,
+    ) -> None:
+        super().__init__(states, next_heartbeat=next_heartbeat, most_unframed=most_unframed)
+        self._clock_is_right = clock_is_right
+
+    def receive(self, item: Item, now: float) -> list[Action]:
+        """Take a frame or a run of unframed bytes; return what to do about it."""
+        self.answering = self._clock_is_right(now)
+        return super().receive(item, now)
+
+
+def opener(
+    keeper: Keeper,
+    *,
+    heartbeat: int = 60,
+    resume: bool = True,
+    synchronise: bool = False,
+    configurations: Mapping[str, bytes] | None = None,
+    most_unframed: int = MOST_UNFRAMED,
+) -> Callable[[str], Session]:
+    """Return what makes the session of a family for a connection.
+
+    Args:
+        keeper: knows the devices, and whether the clock is right.
+        heartbeat: seconds until a logger's next heartbeat.
+        resume: whether batteries are asked for missing records.
+        synchronise: whether batteries whose clock is wrong are told to set it.
+        configurations: what the user gave for batteries, by serial.
+        most_unframed: bytes without a frame that end a connection.
+    """
+    given = configurations or {}
+
+    def battery(serial: str) -> Any:  # noqa: ANN401 - a BatteryState or None
+        state = keeper.state("alphaess", serial)
+        if state is not None and serial in given:
+            state.trust(given[serial], serial)
+        return state
+
+    def local_time(now: float) -> float | None:
+        return now + _utc_offset(now) if keeper.clock_is_right(now) else None
+
+    def open_session(family: str) -> Session:
+        if family == "deye":
+            return CarefulLoggerCloud(
+                keeper.clock_is_right,
+                partial(keeper.state, family),
+                next_heartbeat=heartbeat,
+                most_unframed=most_unframed,
+            )
+        return BatteryCloud(
+            battery,
+            local_time=local_time,
+            resume=resume,
+            synchronise=synchronise,
+            most_unframed=most_unframed,
+        )
+
+    return open_session
+
+
+def _utc_offset(now: float) -> float:
+    """Return the household's time minus UTC, in seconds."""
+    offset = datetime.fromtimestamp(now).astimezone().utcoffset()
+    return 0.0 if offset is None else offset.total_seconds()

@@ -1,0 +1,311 @@
+"""A device's connection: bytes in, a session behind them, answers out once they may go.
+
+Theory of operation
+-------------------
+What comes in goes through a `StreamDecoder` of both families, each item to the session of its
+family, and what the session asks for to the `Keeper`. Answers leave in the order in which they were
+given; one that comes behind a record leaves once that is safe (`Store.when_safe`), and so do all
+that come behind such a one: nothing overtakes.
+
+*One buffer for all.* A chunk is decoded before the loop reads the next, so all connections read
+into the same memory, and an idle one holds almost none.
+
+*The end* is one function, `end`: from then on nothing more is taken, what waits for the store still
+leaves, then the connection is closed; at the latest after a minute. A device that closes its half
+after its data gets its answer so, too.
+
+*Bounds.* A connection ends that sends too many bytes without a frame, no frame for too long (a
+byte a second is no life), or nothing at first; that does not read its answers; or whose records
+find no room. Only so many answers may wait for the store; until some have left, the connection is
+not read. What the decoder waits for is given up after half a minute in which nothing came, so that
+text and half frames are told of, and do not swallow what comes next.
+
+*A fault of ours* costs the connection, never the server: everything that is called from outside is
+called by `_safely`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from inverterproto.families import FAMILIES, HEAD, recognise
+from inverterproto.session import Action, Close, Record, Send, Session
+from inverterproto.stream import Framed, Item, Reason, StreamDecoder
+from inverterproto_cli.server.logs import Where
+
+if TYPE_CHECKING:
+    from inverterproto_cli.server.listener import Listener
+
+FIRST_FRAME, STALLED, HELD = 60.0, 60.0, 30.0
+"""Seconds without a first frame; without taking an answer; until the decoder waits no longer."""
+MOST_UNSENT = 64
+"""Answers of a connection that wait for the store."""
+_TLS = (
+    "this device encrypts (TLS): nothing can be read. Its firmware is a newer one; see the "
+    "documentation for what can be done"
+)
+
+
+class DeviceConnection(asyncio.BufferedProtocol):
+    """A device's connection."""
+
+    __slots__ = (
+        "_closing_since", "_decoder", "_device", "_family", "_farewell", "_framed_at", "_heard_at",
+        "_listener", "_peer", "_sessions", "_stalled_since", "_transport", "_unread", "_unsafe",
+        "_unsent", "number",
+    )  # fmt: skip
+
+    def __init__(self, listener: "Listener") -> None:
+        now = listener.ticks()
+        self._listener = listener
+        self._decoder = StreamDecoder(*listener.framings)
+        self._sessions: dict[str, Session] = {}
+        self._family: str | None = None
+        self._device: str | None = None
+        self._unread = True  # whether no byte has come yet
+        self._unsafe = False  # whether a record was kept since the last answer
+        self._unsent = 0  # answers that wait for the store
+        self._farewell: tuple[str, str, int] | None = None  # ends the connection behind answers
+        self._heard_at = now
+        self._framed_at = now - max(0.0, listener.idle - FIRST_FRAME)
+        self._stalled_since: float | None = None
+        self._closing_since: float | None = None
+
+    @property
+    def _where(self) -> Where:
+        return {"connection": self.number, "family": self._family, "device": self._device}
+
+    # asyncio's side
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - of asyncio or uvloop
+        """Take a connection, or refuse it."""
+        listener = self._listener
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else "?"
+        self.number = listener.arrive(self, self._peer if peer else None)
+        if not self.number:
+            self._closing_since = listener.ticks()
+            transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go."""
+        del sizehint
+        return self._listener.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take bytes."""
+        if self._closing_since is not None:
+            return
+        listener = self._listener
+        listener.heard = True
+        self._heard_at = listener.ticks()
+        self._safely(self._feed, bytes(listener.view[:nbytes]))
+
+    def eof_received(self) -> bool:
+        """Answer what is in hand, then end."""
+        if self._closing_since is None:
+            self._safely(self._give_up_waiting)
+            self.end("closed", "the device closed", logging.DEBUG)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        listener = self._listener
+        if not listener.leave(self, self._peer):
+            return
+        if self._closing_since is None:
+            self._closing_since = listener.ticks()
+            self._safely(self._give_up_waiting)
+            event = "closed" if exc is None else "lost"
+            listener.keeper.counts[f"ended: {event}"] += 1
+            text = "the connection is closed" if exc is None else f"the connection is lost: {exc}"
+            listener.log.detail("ended", text, **self._where)
+        self._sessions.clear()
+
+    def pause_writing(self) -> None:
+        """Hear no more of a peer that does not read its answers."""
+        self._stalled_since = self._listener.ticks()
+        self._set_reading()
+
+    def resume_writing(self) -> None:
+        """Hear it again."""
+        self._stalled_since = None
+        self._set_reading()
+
+    # What comes in
+
+    def _safely(self, act: Callable[..., object], *arguments: object) -> None:
+        """Do something; a fault of ours costs this connection, and is told."""
+        try:
+            act(*arguments)
+        except Exception:  # noqa: BLE001 - whatever it is, the other connections go on
+            listener = self._listener
+            listener.log.fault("a connection is given up", listener.clock(), **self._where)
+            self.end("fault", "a fault of this program", logging.DEBUG)
+
+    def _feed(self, chunk: bytes) -> None:
+        items = self._decoder.feed(chunk)
+        if self._unread:
+            self._unread = False
+            if recognise(chunk[:HEAD]) == "tls":
+                items += self._decoder.flush()  # it waits for an answer; no more will come
+        self._take(items, self._listener.clock())
+
+    def _give_up_waiting(self) -> None:
+        self._take(self._decoder.flush(), self._listener.clock())
+
+    def _take(self, items: list[Item], now: float) -> None:
+        """Let the sessions say what to do about some items, and do it."""
+        answers: list[bytes] = []
+        capture = self._listener.capture
+        for item in items:
+            if capture is not None:
+                capture.came(now, f"{self.number}", item)
+            if isinstance(item, Framed):
+                self._framed_at = self._heard_at
+            elif item.reason is Reason.TLS:
+                log = self._listener.log
+                log.complain("tls", _TLS, now, about=self._peer, **self._where)
+                self._farewell = "tls", "it speaks TLS", logging.DEBUG
+            if not self._act(self._session_of(item).receive(item, now), answers, now):
+                break
+        self._send(answers)
+
+    def _session_of(self, item: Item) -> Session:
+        """Return the session of an item's family; of bytes of none, the one of the last frame."""
+        if item.framing is not None:
+            name = item.framing.family
+        else:
+            name = self._family or next(iter(FAMILIES))
+        session = self._sessions.get(name)
+        if session is None:
+            session = self._sessions[name] = self._listener.open_session(name)
+        if isinstance(item, Framed):
+            self._family = name
+        return session
+
+    def _act(self, actions: Iterable[Action], answers: list[bytes], now: float) -> bool:
+        """Carry out actions; collect what is to be sent; return whether all found room."""
+        for action in actions:
+            if type(action) is Send:
+                answers.append(action.data)
+            elif type(action) is Record:
+                self._unsafe = True
+                self._device = action.via or action.device or self._device
+            elif type(action) is Close:
+                self._farewell = "no frame", action.reason, logging.INFO
+        if self._listener.keeper.carry_out(actions, now, **self._where):
+            return True
+        answers.clear()
+        self._farewell = "no room", "the store takes no more for now", logging.WARNING
+        return False
+
+    # What goes out
+
+    def _send(self, answers: list[bytes]) -> None:
+        """Send answers, once what was kept before them is safe; then say farewell, if need be."""
+        if answers:
+            data = b"".join(answers)
+            store = self._listener.keeper.store
+            if not (self._unsafe or self._unsent):
+                self._write(data)
+            elif store.full:
+                self._farewell = "no room", "the store takes no more for now", logging.WARNING
+            else:
+                self._unsafe = False
+                self._unsent += 1
+                store.when_safe(partial(self._safely, self._send_safe, data))
+                if self._unsent == MOST_UNSENT:
+                    self._set_reading()
+        if self._farewell is not None:
+            self.end(*self._farewell)
+
+    def _send_safe(self, data: bytes) -> None:
+        self._unsent -= 1
+        self._write(data)
+        if self._closing_since is None:
+            if self._unsent == MOST_UNSENT - 1:
+                self._set_reading()
+        elif not self._unsent:
+            self._transport.close()
+
+    def _write(self, data: bytes) -> None:
+        listener = self._listener
+        if self._transport.is_closing():
+            return
+        if listener.capture is not None:
+            listener.capture.went(listener.clock(), f"{self.number}", data)
+        self._transport.write(data)
+
+    def _set_reading(self) -> None:
+        """Read on, or hear no more for now."""
+        if self._transport.is_closing():
+            return
+        if (
+            self._closing_since is None
+            and self._stalled_since is None
+            and self._unsent < MOST_UNSENT
+        ):
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    # What the server does about it
+
+    def look(self, now: float, ticks: float) -> None:
+        """Do what is due, and end what has been silent or stalled for too long.
+
+        Args:
+            now: unix time in seconds.
+            ticks: seconds of a clock that nobody sets.
+        """
+        self._safely(self._look, now, ticks)
+
+    def _look(self, now: float, ticks: float) -> None:
+        if self._closing_since is not None:
+            if ticks - self._closing_since > STALLED:
+                self._transport.abort()
+            return
+        for session in self._sessions.values():
+            if session.due <= now:
+                answers: list[bytes] = []
+                self._act(session.poll(now), answers, now)
+                self._send(answers)
+        if self._decoder.held and ticks - self._heard_at > HELD:
+            self._give_up_waiting()
+        if self._stalled_since is not None and ticks - self._stalled_since > STALLED:
+            self.end("stalled", "it does not read its answers")
+            self._transport.abort()
+        elif ticks - self._framed_at > self._listener.idle:
+            self.end("silent", "no frame came for too long")
+
+    def stop(self) -> None:
+        """Take no more; what is in hand is still answered."""
+        self._safely(self.end, "stopped", "the server stops", logging.DEBUG)
+
+    def abort(self) -> None:
+        """Wait for nothing."""
+        self._transport.abort()
+
+    def end(self, event: str, text: str, level: int = logging.INFO) -> None:
+        """Take no more, let what waits for the store leave, then close."""
+        if self._closing_since is not None:
+            return
+        listener = self._listener
+        self._closing_since = listener.ticks()
+        listener.keeper.counts[f"ended: {event}"] += 1
+        text = f"connection ended: {text}"
+        if level > logging.DEBUG:
+            where, about = self._where, (self._peer, text)
+            listener.log.complain(
+                f"ended: {event}", text, listener.clock(), about=about, level=level, **where
+            )
+        else:
+            listener.log.detail(f"ended: {event}", text, **self._where)
+        if self._unsent:
+            self._set_reading()
+        else:
+            self._transport.close()
