@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from inverterproto.deye.commands import reply_bytes
+from inverterproto.deye.frame import Frame
+from inverterproto.deye.messages import Message
 from inverterproto.session import MOST_UNFRAMED
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.logs import MOST_LINES, Log
@@ -15,7 +17,7 @@ from tests.conftest import decode
 from tests.serving import NOW, Clock, listened, serving, until
 from tests.test_fake_server import ANSWER, DATA, HANDSHAKE, HEARTBEAT, SUCCESS, answer
 from tests.test_store import no_room_beyond
-from tests.vectors import AT_TEXT, CLIENT_HELLO
+from tests.vectors import AT_TEXT, BROKEN, CLIENT_HELLO, fixtures, raw
 
 pytestmark = pytest.mark.asyncio
 
@@ -291,3 +293,25 @@ class TestComplaints:
             log.complain("tls", "it encrypts", NOW)
             log.complain("tls", "it encrypts", NOW - 86400)
             assert len(lines.of("tls")) == 2
+
+
+async def test_the_log_tells_no_secret_and_no_network_name(path: Path) -> None:
+    """Whatever devices say: all fixtures, whole and damaged, and text with a password."""
+    at_text = b"AT+WSSSID=HomeNetwork42\r\n+ok=WPA2PSK,AES,hunter2secret\r\n"
+    said = [frame for family in ("deye", "alphaess") for frame in fixtures(family).values()]
+    said += [frame[:-3] + b"\0" + frame[-2:] for frame in said]
+    async with serving(path) as served:
+        for data in (*said, at_text):
+            async with await served.device() as device:
+                device.send(data)
+                device.half_close()
+                await device.rest()
+        text = "\n".join(record.getMessage() for record in served.lines.records)
+        assert served.lines.of("fault") == []
+    private = {"HomeNetwork42", "hunter2secret", json.loads(RAW["login"][7:-2])["Password"]}
+    for name in (*(n for n in fixtures("deye") if n != BROKEN),):
+        fields = Message.parse(Frame.parse(raw(name))).fields
+        private |= {str(v) for key, v in fields.items() if "ssid" in key and v}
+    for secret in private:
+        assert secret not in text, secret
+    assert len(private) > 3

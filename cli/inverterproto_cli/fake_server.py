@@ -64,7 +64,12 @@ def command(
     inverterproto fake-server --listen deye=0.0.0.0:10001 --json
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     addresses = addresses_of(options["listen"], DEFAULTS)
-    configurations = dict(map(_configuration, config_files))
+    configurations: dict[str, bytes] = {}
+    for text in config_files:
+        serial, payload = _configuration(text)
+        if serial in configurations:
+            raise click.BadParameter(f"{serial} is given twice.", param_hint="--config-file")
+        configurations[serial] = payload
 
     from inverterproto_cli.server.answering import opener
     from inverterproto_cli.server.listener import Listener

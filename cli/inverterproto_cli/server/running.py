@@ -78,22 +78,19 @@ async def listen(listener: Listener, addresses: list[Address]) -> list[Address]:
         try:
             bound += await listener.listen(address)
         except OSError as error:
-            raise click.ClickException(_why_not(address, error)) from error
+            raise click.ClickException(why_not(address, error)) from error
     return bound
 
 
-def _why_not(address: Address, error: OSError) -> str:
+def why_not(address: Address, error: OSError) -> str:
+    """Return why an address cannot be listened on, in a line."""
     if error.errno == errno.EADDRINUSE:
         return f"cannot listen on {address}: the port is in use (by another server?)"
     if error.errno == errno.EACCES:
         return f"cannot listen on {address}: ports below 1024 need a right that you do not have"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"cannot listen on {address}: that is no address of this machine"
-    return f"cannot listen on {address}: {_reason(error)}"
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+    return f"cannot listen on {address}: {error.strerror or error}"
 
 
 def start_line(bound: list[Address], describe: str) -> str:
