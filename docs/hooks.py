@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
+
 from inverterproto.alphaess.fields import FIELDS
 from inverterproto.alphaess.fields import Field as AlphaField
 from inverterproto.deye import bodies, messages, modbus, payloads
@@ -231,6 +233,40 @@ def _range(minimum: float | None, maximum: float | None) -> str:
     return f"{minimum:,.0f} … {maximum:,.0f}".replace("-", "−")
 
 
+# Commands
+
+
+def options_table(name: str) -> str:
+    """Return the table of a command's options."""
+    module = import_module(f"inverterproto_cli.{name.replace('-', '_')}")
+    rows = (
+        (_code(_spelling(option)), _code(option.envvar), *_told(option))
+        for option in module.command.params
+        if isinstance(option, click.Option)
+    )
+    return _table(("option", "variable", "default", "what it is for"), rows)
+
+
+def _spelling(option: click.Option) -> str:
+    names = ", ".join(option.opts) + "".join(f"/{name}" for name in option.secondary_opts)
+    if option.is_flag or option.count:
+        return names
+    kind = option.metavar or "|".join(getattr(option.type, "choices", ())) or "N"
+    return f"{names} {kind}" + (" …" if option.multiple else "")
+
+
+def _told(option: click.Option) -> tuple[str, str]:
+    """Return an option's default and its help; some tell the default there."""
+    text, _, default = (option.help or "").partition("  [default: ")
+    if default:
+        return default.removesuffix("]"), text
+    if not option.show_default:
+        return "", text
+    if option.is_flag:
+        return _code(option.opts[0] if option.default else option.secondary_opts[0]), text
+    return _code(option.default), text
+
+
 TABLES: dict[str, Callable[..., str]] = {
     "layout": layout_table,
     "layouts": layouts_table,
@@ -241,6 +277,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "layout-keys": layout_keys_table,
     "field-keys": field_keys_table,
     "quantities": quantities_table,
+    "options": options_table,
 }
 """What a `table:` marker may ask for, by its first word."""
 

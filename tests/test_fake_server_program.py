@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 import re
 import socket
@@ -15,7 +16,8 @@ from signal import SIGINT, SIGTERM, SIGUSR1, Signals
 import pytest
 
 from inverterproto_cli.address import Address
-from inverterproto_cli.server.logs import Log
+from inverterproto_cli.server import logs
+from inverterproto_cli.server.logs import Log, formatter
 from inverterproto_cli.server.outlet import Outlet
 from inverterproto_cli.server.running import NOTHING_CAME, Watch, start_line, why_not
 from inverterproto_cli.store import Reader
@@ -24,7 +26,7 @@ from tests.conftest import invoke
 from tests.programs import PATIENCE, Program, fake_server
 from tests.serving import serving
 from tests.test_fake_server import ANSWER, SUCCESS
-from tests.vectors import raw
+from tests.vectors import FIXTURES, raw
 
 DATA, HEARTBEAT, WIFI = raw("micro-5408-realtime"), raw("heartbeat"), raw("handshake-130")
 
@@ -393,3 +395,36 @@ def test_the_first_message_imports_nothing() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert done.stdout == "[]\n"
+
+
+class TestTheLog:
+    def _record(self) -> logging.LogRecord:
+        try:
+            raise ValueError("hunter" + str(2))
+        except ValueError:
+            fault = sys.exc_info()
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "%s", ("a\x1b[31mb",), fault)
+        record.__dict__ |= {"event": "fault", "connection": 3, "device": "AL\n1", "family": None}
+        return record
+
+    def test_a_fault_is_told_by_its_place_and_kind_and_quotes_nothing(self) -> None:
+        for form in ("text", "json"):
+            line = formatter(form).format(self._record())
+            assert "ValueError" in line
+            assert "_record" in line
+            assert "hunter2" not in line
+
+    def test_nothing_in_a_line_acts_upon_a_terminal(self) -> None:
+        line = formatter("text").format(self._record()).splitlines()[0]
+        assert line.endswith("ERROR: a\\x1b[31mb (connection 3 device AL\\n1)")
+
+    def test_every_event_is_documented(self) -> None:
+        page = (FIXTURES.parent / "docs" / "fake-server.md").read_text(encoding="utf-8")
+        told = re.compile(r"(?:tell|complain)\(\s*\"([a-z-]+)\"")
+        package = Path(logs.__file__).parent
+        events = {
+            event for file in package.glob("*.py") for event in told.findall(file.read_text())
+        }
+        assert len(events) > 8
+        for event in events:
+            assert f"`{event}`" in page, event

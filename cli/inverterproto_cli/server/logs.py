@@ -81,6 +81,11 @@ class _Json(logging.Formatter):
         return json.dumps(line)
 
 
+def formatter(form: str) -> logging.Formatter:
+    """Return what makes lines: of `"text"` or `"json"`."""
+    return _Json() if form == "json" else _Text()
+
+
 def set_up(form: str, *, verbose: int, quiet: bool) -> Outlet:
     """Send the log to standard error; return what is to be closed at the end.
 
@@ -91,7 +96,7 @@ def set_up(form: str, *, verbose: int, quiet: bool) -> Outlet:
     """
     outlet = Outlet(sys.stderr)
     handler = logging.StreamHandler(outlet)
-    handler.setFormatter(_Json() if form == "json" else _Text())
+    handler.setFormatter(formatter(form))
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     for log in (_log, logging.getLogger("asyncio")):
         log.handlers[:] = [handler]
