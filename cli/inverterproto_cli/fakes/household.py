@@ -1,10 +1,13 @@
 """A household that is made up: sun, load, battery and grid, minute by minute.
 
-For test benches: plausible, in balance, and the same for the same time and seed. A day is computed
-at once: the sun by its height (from six to six), clouds by chance, the load with a hump in the
-morning and one in the evening; the battery takes what is left over and gives what is missing,
-within its power and capacity, and the grid does the rest. Each day begins with the battery at the
-same state of charge, so that days can be computed alone.
+For test benches: plausible, in balance, and the same for the same time and seed. The sun shines by
+its height (from six to six), less by clouds; the load has a hump in the morning and one in the
+evening; the battery takes what is left over and gives what is missing, within its power and
+capacity, and the grid does the rest.
+
+A day is computed at once, and alone: it begins with what the battery holds when the day before
+ends. What it held when that one began hardly matters: each night it runs empty, or each
+afternoon full, and then what was before is forgotten.
 """
 
 from functools import lru_cache
@@ -15,6 +18,10 @@ from typing import NamedTuple
 DAY = 86400
 MINUTES = 1440
 _FIRST_CHARGE = 0.3
+_FULL, _EMPTY = 0.98, 0.1
+"""Parts of the capacity between which the battery is used."""
+_KWH = 60_000
+"""Watts times minutes."""
 
 
 class Moment(NamedTuple):
@@ -57,6 +64,9 @@ class Household:
         peak: of the panels, in watts.
         capacity: of the battery, in kWh; 0 for none.
         utc_offset: of its clocks, in seconds.
+
+    Attributes:
+        utc_offset: of its clocks, in seconds.
     """
 
     def __init__(
@@ -65,17 +75,27 @@ class Household:
         self._seed = seed
         self._peak = peak
         self._capacity = capacity
-        self._offset = utc_offset
-        self._day = lru_cache(maxsize=4)(self._compute)
+        self.utc_offset = utc_offset
+        self._day = lru_cache(maxsize=4)(self._begun)
 
     def at(self, now: float) -> Moment:
         """Return what flows at some unix time."""
-        day, second = divmod(now + self._offset, DAY)
+        day, second = divmod(now + self.utc_offset, DAY)
         return self._day(int(day))[int(second // 60)]
 
-    def _compute(self, day: int) -> list[Moment]:
+    def evening(self, day: int) -> Moment:
+        """Return the last minute of a day, counted as `Moment.days` counts."""
+        return self._day(day)[-1]
+
+    def _begun(self, day: int) -> list[Moment]:
+        """Return the minutes of a day that begins as the one before ends."""
+        before = self._compute(day - 1, _FIRST_CHARGE)
+        return self._compute(day, before[-1].charge / 100)
+
+    def _compute(self, day: int, charge: float) -> list[Moment]:
+        """Return the minutes of a day that begins with some part of the battery's capacity."""
         chance = Random(self._seed * 1_000_003 + day)  # noqa: S311 - no secret
-        clouds, charge = 1.0, _FIRST_CHARGE * self._capacity
+        clouds, held = 1.0, charge * self._capacity
         sums = [0.0] * 6
         moments = []
         for minute in range(MINUTES):
@@ -83,21 +103,21 @@ class Household:
             clouds = min(1.0, max(0.2, clouds + chance.uniform(-0.1, 0.1)))
             pv = self._peak * max(0.0, sin(pi * (hour - 6) / 12)) ** 1.3 * clouds
             load = 250 + _hump(hour, 7.5, 1400) + _hump(hour, 19, 2200) + chance.uniform(0, 150)
-            battery = self._battery(load - pv, charge)
-            charge -= battery / 60000
+            battery = self._battery(load - pv, held)
+            held -= battery / _KWH
             grid = load - pv - battery
             flows = (pv, load, max(grid, 0), max(-grid, 0), max(-battery, 0), max(battery, 0))
-            sums = [total + flow / 60000 for total, flow in zip(sums, flows, strict=True)]
-            percent = 100 * charge / self._capacity if self._capacity else 0.0
+            sums = [total + flow / _KWH for total, flow in zip(sums, flows, strict=True)]
+            percent = 100 * held / self._capacity if self._capacity else 0.0
             moments.append(Moment._make((pv, load, battery, grid, percent, *sums, day)))
         return moments
 
-    def _battery(self, missing: float, charge: float) -> float:
+    def _battery(self, missing: float, held: float) -> float:
         """Return what the battery gives, in watts, where so much is missing."""
         most = 500.0 * self._capacity
-        room = (self._capacity * 0.98 - charge) * 60000
-        held = max(0.0, charge - self._capacity * 0.1) * 60000
-        return max(-min(most, max(room, 0.0)), min(most, held, missing))
+        room = max(0.0, self._capacity * _FULL - held) * _KWH
+        left = max(0.0, held - self._capacity * _EMPTY) * _KWH
+        return max(-min(most, room), min(most, left, missing))
 
 
 def _hump(hour: float, middle: float, height: float) -> float:
