@@ -302,6 +302,20 @@ def test_new_data_go_before_kept_ones() -> None:
     assert live[0] < len(sent) - 1
 
 
+def test_what_waits_is_all_that_has_no_answer_yet_sent_or_not() -> None:
+    session = logger()
+    assert session.waiting == 0
+    session.poll(ON + 600)
+    assert (session.kept, session.waiting) == (3, 3), "three measurements, no connection"
+    (handshake,) = (a for a in session.connected(ON + 601) if isinstance(a, Send))
+    assert session.waiting == 4
+    sequence = Frame.parse(handshake.data).sequence
+    answer = accepts(0x11, (sequence[0] + 1, sequence[1]), ON + 602, frame_type=2)
+    session.receive(Framed(0, answer, FRAMING), ON + 602)
+    session.poll(ON + 602.5)
+    assert (session.kept, session.waiting) == (0, 3), "a burst is under way"
+
+
 def test_when_a_burst_is_cut_off_what_was_not_answered_is_kept_in_order() -> None:
     session = logger(pause=0.0)
     offline(session, ON + 14 * 300)

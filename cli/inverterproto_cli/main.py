@@ -25,6 +25,8 @@ COMMANDS = {
     "layout": "Show what each byte of a data payload means, and bring new layouts.",
     "fake-server": "Be the cloud for loggers and batteries, on your own machine.",
     "fake-battery": "Be an AlphaESS battery: send messages to a server, and check what it replies.",
+    "fake-inverter": "Be a logger stick: send an inverter's records to a server, and check what it "
+    "replies.",
 }
 """Every command with its line in `--help`; `fake-server` lives in `fake_server.py`."""
 

@@ -141,6 +141,11 @@ class LoggerSession:
         return len(self._kept)
 
     @property
+    def waiting(self) -> int:
+        """How many records and other requests are not answered yet, sent or not."""
+        return len(self._asked) + len(self._kept) + (self._live is not None)
+
+    @property
     def due(self) -> float:
         """When to poll next, in unix seconds."""
         if not self._connected:
