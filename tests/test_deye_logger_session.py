@@ -310,7 +310,7 @@ def test_what_waits_is_all_that_has_no_answer_yet_sent_or_not() -> None:
     (handshake,) = (a for a in session.connected(ON + 601) if isinstance(a, Send))
     assert session.waiting == 4
     sequence = Frame.parse(handshake.data).sequence
-    answer = accepts(0x11, (sequence[0] + 1, sequence[1]), ON + 602, frame_type=2)
+    answer = accepts(0x41, (sequence[0] + 1, sequence[1]), ON + 602, frame_type=2)
     session.receive(Framed(0, answer, FRAMING), ON + 602)
     session.poll(ON + 602.5)
     assert (session.kept, session.waiting) == (0, 3), "a burst is under way"

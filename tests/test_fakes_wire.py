@@ -92,7 +92,7 @@ class Recorder:
 def test_fragments_put_together_are_what_was_sent() -> None:
     async def run() -> list[bytes]:
         writer = Recorder(len(FRAME) * 20)
-        wire = Wire(cast("asyncio.StreamWriter", writer), Random(2), fragment=True)
+        wire = Wire(cast("asyncio.StreamWriter", writer), Random(3), fragment=True)
         for _ in range(20):
             wire.send(FRAME)
         async with asyncio.timeout(PATIENCE):

@@ -1,6 +1,7 @@
 """What simulated inverters measure: read back from their frames, plausible all day long."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_counters_only_grow_and_totals_go_on_at_midnight(name: str) -> None:
     assert totals
     for key in totals:
         values = [number(reading, key) for reading in told]
-        assert all(before <= after for before, after in zip(values, values[1:], strict=False)), key
+        assert all(before <= after for before, after in pairwise(values)), key
         assert 0 < values[-1] - values[0] < 100
 
 
