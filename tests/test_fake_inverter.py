@@ -163,6 +163,31 @@ class TestCaptures:
         assert "no such file" in run.err
 
 
+class TestThePage:
+    PAGE = (Path(__file__).parent.parent / "docs" / "fake-inverter.md").read_text("utf-8")
+
+    def test_what_it_shows_is_what_is_printed(self) -> None:
+        def form(line: str) -> str:
+            return re.sub(r"[0-9.]+", "0", line)
+
+        shown = re.search(r"```text\n(.*?)```", self.PAGE, re.DOTALL)
+        assert shown is not None
+        *replies, summary = map(form, shown[1].splitlines())
+        with Peer(answer_by(right)) as peer:
+            run = live(peer, "--begin", "12:00", "--speed", "60", "--for", "0.5")
+        printed = [form(line) for line in run.out.splitlines()]
+        assert len(printed) >= 2
+        assert printed == replies[: len(printed)]
+        assert form(run.err.strip()) == summary
+
+    def test_it_names_every_model_with_its_sensor_type(self) -> None:
+        from inverterproto_cli.fakes.inverters import MODELS
+
+        told = re.findall(r"^\| `(\w+)` \|.*\| (0x[0-9]{4}) \|$", self.PAGE, re.MULTILINE)
+        assert told == [(name, f"{model.sensor_type:#06x}") for name, model in MODELS.items()]
+        assert re.search(rf"\[{'[|]'.join(MODELS)}\]", invoke("fake-inverter", "--help").out)
+
+
 class TestUsage:
     @pytest.mark.parametrize(
         "arguments",

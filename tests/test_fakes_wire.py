@@ -161,6 +161,33 @@ def test_in_a_silence_all_waits_and_then_comes() -> None:
     assert asyncio.run(run()) == [FRAME * 2]
 
 
+@pytest.mark.parametrize("fault", ["", "silence"])
+def test_what_a_server_does_not_take_ends_the_connection(fault: str) -> None:
+    """Memory stays bounded, though the server asks and asks and never listens."""
+
+    async def run() -> None:
+        connected = asyncio.Event()
+
+        async def ignore(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            connected.set()
+            await asyncio.Event().wait()
+
+        server = await asyncio.start_server(ignore, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await connected.wait()
+        wire = Wire(writer, Random(1), silence=1000.0)
+        wire.send(FRAME, fault)
+        for _ in range(100):
+            wire.send(bytes(1 << 20))
+        with pytest.raises(ConnectionAbortedError, match="the server takes nothing"):
+            await wire.drained(0.05)
+        assert writer.is_closing()
+        server.close()
+
+    asyncio.run(run())
+
+
 def test_faults_are_the_same_by_the_same_seed_and_all_of_them_come() -> None:
     def chosen(seed: int) -> list[str]:
         faults = Faults(Random(seed))

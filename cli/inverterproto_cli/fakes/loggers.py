@@ -146,29 +146,33 @@ class _Life:
 
     async def run(self) -> None:
         """Live; then count what is missing."""
-        bench, session = self._bench, self._session
+        await self._connection()
         while not self._is_done(time()):
-            try:
-                reader, writer = await bench.connect()
-            except OSError as error:
-                if not bench.reached:
-                    raise
-                bench.tally.noted[f"cannot connect: {error.strerror or 'no answer'}"] += 1
-            else:
-                await self._talk(reader, writer)
-                self._asked = session.waiting
-                session.disconnected(time())
-                self._asked -= session.waiting  # of what is no data nothing is kept
-            if not self._is_done(time()):
-                await self._pause()
-                session.poll(time())
+            await self._pause()
+            self._session.poll(time())
+            await self._connection()
         self._count_missing()
+
+    async def _connection(self) -> None:
+        """Live through one connection, if it can be had."""
+        bench, session = self._bench, self._session
+        try:
+            reader, writer = await bench.connect()
+        except OSError as error:
+            if not bench.reached:
+                raise
+            bench.tally.noted[f"cannot connect: {error.strerror or 'no answer'}"] += 1
+            return
+        await self._talk(reader, writer)
+        self._asked = session.waiting
+        session.disconnected(time())
+        self._asked -= session.waiting  # of what is no data nothing is kept
 
     def _count_missing(self) -> None:
         bench, kept = self._bench, self._session.waiting
         if bench.faults:
             self._asked = 0
-        if bench.faults and bench.stop.is_set():
+        if kept and bench.faults and bench.stop.is_set():
             bench.tally.noted["data not sent again before it was stopped"] += kept
             return
         for _ in range(kept):
@@ -208,6 +212,8 @@ class _Life:
             self._carry_out(session.connected(time()))
             while not self._hung_up and not self._is_done(now := time()):
                 self._carry_out(session.poll(now))
+                if not wire.over:
+                    await wire.drained(bench.wait)
                 chunk = await self._read(reader)
                 if chunk is None:
                     continue
@@ -216,7 +222,7 @@ class _Life:
                 if not chunk:
                     self._hung_up = "the server closed the connection"
         except OSError as error:
-            self._hung_up = error.strerror or str(error)
+            self._hung_up = error.strerror or str(error) or "the connection broke"
         finally:
             if self._hung_up and not wire.over:
                 bench.tally.noted[self._hung_up] += 1
@@ -229,6 +235,8 @@ class _Life:
         with suppress(TimeoutError):
             async with asyncio.timeout(min(max(due - time(), 0.0), 1.0)):
                 return await reader.read(_READ)
+        if error := reader.exception():  # it may be a timeout, too: that of the system
+            raise error
         return None
 
     def _take(self, item: Item) -> None:

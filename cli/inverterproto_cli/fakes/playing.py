@@ -63,7 +63,7 @@ class _Player:
                 due = begin if self._interval is None else begin + number * self._interval
                 if self._interval is None and frame.at is not None and first is not None:
                     due = begin + (frame.at - first) / self._bench.speed
-                await self._pause(due - loop.time())
+                await self._wait_until(due)
                 if self._bench.over(time()):
                     break
                 await self._send(number + 1, frame)
@@ -80,9 +80,11 @@ class _Player:
             writer, self._chance, fragment=self._bench.fragment, silence=self._bench.wait
         )
 
-    async def _pause(self, seconds: float) -> None:
-        if seconds > 0:
-            await self._bench.sleep(max(0.0, min(seconds, self._bench.until - time())))
+    async def _wait_until(self, due: float) -> None:
+        """Wait until a frame is due by the loop's clock, or the time is over."""
+        bench, clock = self._bench, asyncio.get_running_loop().time
+        while (rest := due - clock()) > 0 and not bench.over(time()):
+            await bench.sleep(max(0.001, min(rest, bench.until - time())))
 
     async def _send(self, number: int, captured: Captured) -> None:
         """Send a frame, perhaps damaged at first, and look at the reply."""
@@ -94,6 +96,7 @@ class _Player:
                 self._wire.close()
                 await self._connect()
         self._wire.send(captured.raw)
+        await self._wire.drained(self._bench.wait)
         what = f"frame {number} ({captured.name})"
         if not captured.wants_reply:
             self._show(f"{what}: sent, no reply is due")

@@ -27,6 +27,8 @@ ENDING = (RESET, HALF_CLOSE)
 ONE_IN = 50
 """One frame in so many has a fault."""
 _MOST_JUNK = 60
+_MOST_HELD = 1 << 20
+"""Bytes that may wait, whatever the reason: a server may ask without end."""
 _LONGEST_WAIT = 0.01
 """Seconds that a piece waits for what comes behind it."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
@@ -102,6 +104,21 @@ class Wire:
             self._end(fault)
         elif self._timer is None:
             self._release()
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until the other end has taken so much that there is room for more.
+
+        Raises:
+            OSError: it takes nothing for so long, or is gone.
+        """
+        if len(self._held) > _MOST_HELD:
+            self._flush()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._writer.drain()
+        except TimeoutError:
+            self._writer.transport.abort()
+            raise ConnectionAbortedError("the server takes nothing") from None
 
     def close(self) -> None:
         """End the connection; what waits leaves before."""
