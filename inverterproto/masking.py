@@ -14,7 +14,11 @@ that nobody knows. It works on bytes as they come, text or not, and keeps every 
 - the password in a URL.
 
 It masks too much rather than too little: to the end of the line where no quotation mark ends it
-sooner. A credential without a name, or cut in two by the border of two runs, is not found.
+sooner. A credential without a name is not found.
+
+*Borders.* A long run comes in pieces, and damage divides one: a credential may begin in one piece
+and end in the next. `RunMasker` looks at each with the end of the one before, and goes on masking
+where that one ended inside a credential.
 
 *Cost.* Each pattern begins with fixed words and repeats only what it cannot give back: linear.
 """
@@ -22,12 +26,15 @@ sooner. A credential without a name, or cut in two by the border of two runs, is
 import re
 
 _NAME = (
-    rb"(?:passw(?:or)?d|passphrase|passwort|pwd|psk|secret|token|credential|authori[sz]ation|cookie"
+    rb"(?:passw(?:or)?d|passphrase|passwort|pass(?=\W{0,4}[:=]|>)|pwd|psk|secret|token|credential"
+    rb"|authori[sz]ation|cookie"
     rb"|(?:api|wifi|wlan|access|private|auth|session)[_-]?key)[\w-]{0,24}"
 )
 _LINE = rb"(?P<value>[^\x00-\x1f\x7f]+)"
 """The rest of a line."""
 _SEPARATOR = rb"\s{0,4}[:=]\s{0,4}"
+_BEFORE = 96
+"""So many bytes hold what tells that a credential follows."""
 
 _CREDENTIALS = tuple(
     re.compile(pattern, re.IGNORECASE | re.DOTALL)
@@ -44,7 +51,8 @@ _CREDENTIALS = tuple(
         _NAME + rb"""["']""" + _SEPARATOR + rb"""(?P<value>[^\s"',\]}\\][^,\]}\x00-\x1f]*)""",
         _NAME + _SEPARATOR + rb"(?P<value>[^&\x00-\x1f\x7f]+)",
         _NAME + rb">(?P<value>[^<\x00-\x1f]+)",
-        rb"://[^\s/@:]{0,256}:(?P<value>[^\s/@]{1,256})@",
+        # At the end of a run nobody knows what follows.
+        rb"://[^\s/@:]{0,256}:(?P<value>[^\s/@]{1,256})(?:@|\Z)",
     )
 )
 
@@ -54,6 +62,29 @@ def mask_text(raw: bytes) -> bytes:
     for pattern in _CREDENTIALS:
         raw = pattern.sub(_mask, raw)
     return raw
+
+
+class RunMasker:
+    """Masks the unframed runs of one stream, in their order."""
+
+    __slots__ = ("_before", "_end")
+
+    def __init__(self) -> None:
+        self._before = b""  # the end of the last run, as far as it may matter
+        self._end = 0  # its offset
+
+    def mask(self, offset: int, raw: bytes) -> bytes:
+        """Return the run at an offset with what looks like a credential masked; as many bytes."""
+        before = self._before if offset == self._end else b""
+        whole = before + raw
+        masked = mask_text(whole)
+        open_at = len(masked.rstrip(b"*"))
+        if open_at < len(masked):
+            self._before = whole[max(0, open_at - _BEFORE) : open_at] + b"*"
+        else:
+            self._before = whole[-_BEFORE:]
+        self._end = offset + len(raw)
+        return masked[len(before) :]
 
 
 def _mask(found: re.Match[bytes]) -> bytes:

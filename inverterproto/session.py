@@ -204,4 +204,4 @@ class UnframedLimit:
         if self._count < self._most or self.reached:
             return []
         self.reached = True
-        return [Close(f"{self._count} bytes without a frame")]
+        return [Close(f"{MOST_UNFRAMED:,} bytes without a frame")]

@@ -242,3 +242,13 @@ def test_a_record_kept_undated_is_dated_after_a_restart() -> None:
         Dated(b"k" * 16, START - 60, TimeSource.DEVICE_CORRECTED, -HOUR)
     ]
     assert state.settle(START + 10) == []
+
+
+def test_a_configuration_that_holds_a_password_is_trusted_but_not_saved() -> None:
+    state = BatteryState()
+    state.trust(b'{"Status":"Success","SN":"AL2002000001234","WifiPassword":"hunter2x"}', SN)
+    assert state.configuration is not None
+    assert "hunter2x" not in json.dumps(state.to_state())
+    assert BatteryState.from_state(state.to_state()).configuration is None
+    state.trust(b'{"Status":"Success","SN":"AL2002000001234","GridCharge":"1"}', SN)
+    assert BatteryState.from_state(state.to_state()).configuration == state.configuration

@@ -17,7 +17,13 @@ from inverterproto.deye.frame import ENVELOPE, FRAMING, PAYLOAD_AT, Frame
 from inverterproto.deye.layouts import MODULES
 from inverterproto.deye.messages import Message, is_request
 from inverterproto.deye.modbus import ExceptionReply, Reply, Request, StickError
-from inverterproto.deye.watching import MOST_LOGGERS, MOST_WAITING, LoggerState, Watcher
+from inverterproto.deye.watching import (
+    MOST_INVERTERS,
+    MOST_LOGGERS,
+    MOST_WAITING,
+    LoggerState,
+    Watcher,
+)
 from inverterproto.errors import FieldError
 from inverterproto.families import DEYE
 from inverterproto.reading import Dated, TimeSource
@@ -614,6 +620,37 @@ def test_the_registry_gives_the_sessions() -> None:
     sent = only(session.receive(framed(HEARTBEAT), 5.0), Send)
     assert Message.parse(Frame.parse(sent.data)).fields["next_heartbeat"] == 90
     assert DEYE.watcher(program.states).watch(framed(HEARTBEAT), 5.0) == []
+
+
+def with_inverter(number: int) -> bytes:
+    """Return live data of an inverter with another serial."""
+    return built_of(DATA.replace(INVERTER.encode(), b"%010d" % number))
+
+
+def built_of(raw: bytes) -> bytes:
+    """Return a frame's bytes with the checksum made right."""
+    return Frame.parse(raw, verify=False).build()
+
+
+def test_a_logger_carries_so_many_inverters_and_no_more() -> None:
+    """Anybody can invent serials; those that were there first go on."""
+    program = Program()
+    for number in range(MOST_INVERTERS):
+        session = CloudSession(program.states)
+        actions = session.receive(framed(with_inverter(number)), MEASURED)
+        assert only(actions, Record).device == f"{number:010}"
+        only(actions, Send)
+    state = program.kept[LOGGER]
+    revision = state.revision
+    actions = session.receive(framed(with_inverter(MOST_INVERTERS)), MEASURED)
+    assert [type(action) for action in actions] == [Note]
+    assert only(actions, Note).device == LOGGER
+    assert state.revision == revision
+    only(session.receive(framed(with_inverter(7)), MEASURED), Send)
+
+    saved = LoggerState.from_state(state.to_state())
+    assert saved.carries("0000000007")
+    assert not saved.carries("0000000099")
 
 
 # Whatever comes

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from inverterproto.deye.frame import Frame
 from inverterproto.deye.masking import mask_frame, mask_payload, password_spans
 from inverterproto.layout import Field, Layout, Text
-from inverterproto.masking import mask_text
+from inverterproto.masking import RunMasker, mask_text
 from inverterproto.private import Private
 from tests.vectors import AT_TEXT, BARE_MODBUS, CLIENT_HELLO, VALID, fixtures, raw
 
@@ -36,6 +36,9 @@ SECRET = b"hunter2x"
         b'{"token":hunter2x,"a":1}',
         b"ssid=home&psk=hunter2x&go=1",
         b"password=hunter2x with blanks\nnext",
+        b'{"UserPass":"hunter2x"}',
+        b"<pass>hunter2x</pass>",
+        b"pass: hunter2x",
         b"Password: hunter2x",
         b"Authorization: Basic hunter2x==\r\n",
         b"Cookie: session=hunter2x",
@@ -169,3 +172,39 @@ def test_a_declared_password_is_masked_where_it_is_declared() -> None:
     assert mask_payload(layout, b"\1abc\0\0\0\0\0\7", search=False) == b"\1***\0\0\0\0\0\7"
     assert mask_payload(layout, b"\1ab", search=False) == b"\1**", "one that is cut short"
     assert mask_payload(layout, b"\1", search=False) == b"\1"
+
+
+SPLIT = b'x{"Password":"hunter2x, and long","b":1}\r\nAT+WSKEY=WPA2PSK,AES,hunter2x\r\n'
+
+
+@pytest.mark.parametrize("at", range(1, len(SPLIT)))
+def test_a_credential_is_masked_across_the_border_of_two_runs(at: int) -> None:
+    masker = RunMasker()
+    masked = masker.mask(7, SPLIT[:at]) + masker.mask(7 + at, SPLIT[at:])
+    assert masked.replace(b"*", b"") == mask_text(SPLIT).replace(b"*", b"")
+    assert len(masked) == len(SPLIT)
+
+
+@given(st.data())
+def test_a_credential_is_masked_in_however_many_runs_it_comes(data: st.DataObject) -> None:
+    secret = b"s3cret" * 100
+    text = b"AT+WSKEY=" + secret + b"\r\n"
+    masker, masked, at = RunMasker(), b"", 0
+    while at < len(text):
+        size = data.draw(st.integers(1, 200))
+        masked += masker.mask(at, text[at : at + size])
+        at += size
+    assert masked == mask_text(text)
+
+
+def test_what_is_no_continuation_is_looked_at_by_itself() -> None:
+    masker = RunMasker()
+    assert masker.mask(0, b"AT+WSKEY=hunter2x") == b"AT+WSKEY=********"
+    assert masker.mask(100, b"nothing of that\r\n") == b"nothing of that\r\n"
+    assert masker.mask(117, b"AT+TIME=1") == b"AT+TIME=1"
+
+
+def test_the_password_of_an_address_at_the_end_of_a_run_is_masked() -> None:
+    masker = RunMasker()
+    assert masker.mask(0, b"mqtt://me:hunt") == b"mqtt://me:****"
+    assert masker.mask(14, b"er2x@broker") == b"****@broker"

@@ -157,8 +157,8 @@ def command(
     from math import inf
     from time import time
 
+    from inverterproto_cli.event_loop import run
     from inverterproto_cli.fakes.exchange import Tally
-    from inverterproto_cli.server.running import run
 
     tally = Tally()
     begin = time()

@@ -33,6 +33,9 @@ from typing import Any, NamedTuple, Self
 
 from inverterproto.alphaess.clock import ZONE_GREATEST, BatteryClock
 from inverterproto.alphaess.configuration import check_configuration
+from inverterproto.alphaess.frame import REPLY, VERSION, Frame
+from inverterproto.alphaess.masking import mask_frame
+from inverterproto.alphaess.messages import CONFIGURE
 from inverterproto.reading import Dated
 from inverterproto.session import Record
 
@@ -63,7 +66,8 @@ class BatteryState:
 
     Attributes:
         clock: how far its clock is off; dates its records.
-        configuration: the payload of the trusted configuration, None where there is none.
+        configuration: the payload of the trusted configuration, None where there is none. One that
+            holds a password is not saved: who gave it gives it again.
         gap: the stored records that are missing, None where none are.
         revision: grows when there is something new to save.
     """
@@ -72,6 +76,7 @@ class BatteryState:
         "_heard",
         "_index",
         "_saved",
+        "_secret",
         "_stamp",
         "clock",
         "configuration",
@@ -88,6 +93,7 @@ class BatteryState:
         self._stamp = 0.0  # and what the battery's clock showed then
         self._saved = 0.0  # about when the revision grew for what was heard
         self._index = 0  # of the last command that anybody gave
+        self._secret = False  # whether the configuration holds a password
 
     def observe(
         self, key: object, stamp: float | None, arrival: float, *, historic: bool = False
@@ -162,6 +168,8 @@ class BatteryState:
         check_configuration(configuration, serial)
         if configuration != self.configuration:
             self.configuration = configuration
+            frame = Frame(VERSION, REPLY, CONFIGURE, configuration)
+            self._secret = mask_frame(frame) is not frame
             self.revision += 1
 
     def next_index(self) -> int:
@@ -179,6 +187,7 @@ class BatteryState:
 
     def to_state(self) -> dict[str, Any]:
         """Return what is to be remembered as plain JSON; waiting records are not in it."""
+        configuration = None if self._secret else self.configuration
         return {
             "clock": self.clock.to_state(),
             "heard": self._heard,
@@ -186,7 +195,7 @@ class BatteryState:
             "gap": None if self.gap is None else list(self.gap),
             "index": self._index,
             # A character for each byte: it is sent again as it came.
-            "configuration": self.configuration and self.configuration.decode("latin-1"),
+            "configuration": configuration and configuration.decode("latin-1"),
         }
 
     @classmethod

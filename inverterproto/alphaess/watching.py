@@ -59,7 +59,7 @@ from inverterproto.alphaess.state import BatteryState
 from inverterproto.alphaess.table import COLUMNS, ROWS, Line, Table, row_fields, scan_table
 from inverterproto.alphaess.typed import decode_head
 from inverterproto.errors import ProtocolError
-from inverterproto.masking import mask_text
+from inverterproto.masking import RunMasker, mask_text
 from inverterproto.session import Action, Note, Record, States, undatable
 from inverterproto.stream import Item, Unframed
 
@@ -99,7 +99,16 @@ class Watcher:
         refused: whether nothing was kept of the last item, because of whom it was.
     """
 
-    __slots__ = ("_known", "_states", "_told", "_trust_cloud", "refused", "serial", "state")
+    __slots__ = (
+        "_known",
+        "_runs",
+        "_states",
+        "_told",
+        "_trust_cloud",
+        "refused",
+        "serial",
+        "state",
+    )
 
     def __init__(self, states: States, *, trust_cloud: bool = False) -> None:
         self.serial: str | None = None
@@ -108,6 +117,7 @@ class Watcher:
         self._states = states
         self._trust_cloud = trust_cloud
         self._known: dict[str, BatteryState | None] = {}
+        self._runs: dict[str, RunMasker] = {}  # by sender
         self._told: str | None = None  # the serial of which was said last that it is refused
 
     def watch(self, item: Item, now: float, sender: str = DEVICE) -> list[Action]:
@@ -280,7 +290,10 @@ class Watcher:
         self._name(None)
         if self.refused:
             return self._refuse()
-        raw = mask_text(item.raw)
+        if isinstance(item, Unframed):
+            raw = self._runs.setdefault(sender, RunMasker()).mask(item.offset, item.raw)
+        else:
+            raw = mask_text(item.raw)
         family = None if item.framing is None else item.framing.family
         if isinstance(item, Unframed):
             kind = event = "unframed"

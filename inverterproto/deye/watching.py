@@ -18,10 +18,11 @@ counter. So what was sent live and is sent again as a historic record is the sam
 messages it is the control code, the serial and the whole payload; of unframed bytes, these.
 
 *Bounds.* A connection may speak for a few loggers (sticks that share a gateway), and the program
-may refuse one; frames of others are told in a `Note` and neither kept nor answered.
+may refuse one; a logger carries a few inverters. Frames of others are told in a `Note` and neither
+kept nor answered: anybody can invent serials.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
@@ -41,7 +42,7 @@ from inverterproto.deye.messages import (
     Message,
     device_of,
 )
-from inverterproto.masking import mask_text
+from inverterproto.masking import RunMasker, mask_text
 from inverterproto.octets import decode_text
 from inverterproto.reading import Dated
 from inverterproto.session import Action, Note, Record, States, undatable
@@ -50,6 +51,8 @@ from inverterproto.stream import Framed, Item
 FAMILY = "deye"
 MOST_LOGGERS = 16
 """Loggers for which one connection may speak."""
+MOST_INVERTERS = 32
+"""Inverters behind one logger; ordinarily there is one."""
 MOST_WAITING = 1024
 """Records of a logger that wait for their date: those of three days and a half."""
 
@@ -63,21 +66,30 @@ _SHORTEST_DATA = ENVELOPE + HEAD_ONLY.size
 
 
 class LoggerState:
-    """What outlives the connections of a logger: what is known of its clock.
+    """What outlives the connections of a logger: what is known of its clock, whom it carries.
 
     Attributes:
         dating: dates its records.
     """
 
-    __slots__ = ("dating",)
+    __slots__ = ("_carried", "dating")
 
-    def __init__(self, dating: LoggerDating | None = None) -> None:
+    def __init__(self, dating: LoggerDating | None = None, carried: Iterable[str] = ()) -> None:
         self.dating = LoggerDating(max_waiting=MOST_WAITING) if dating is None else dating
+        self._carried = set(carried)
 
     @property
     def revision(self) -> int:
         """Grows whenever `to_state` has something new to tell."""
-        return self.dating.revision
+        return self.dating.revision + len(self._carried)
+
+    def carries(self, inverter: str) -> bool:
+        """Take notice of an inverter behind this logger; return False for one too many."""
+        if inverter not in self._carried:
+            if len(self._carried) >= MOST_INVERTERS:
+                return False
+            self._carried.add(inverter)
+        return True
 
     def settle(self, now: float) -> list[Dated]:
         """Return the records that are dated because their waiting is over."""
@@ -92,12 +104,13 @@ class LoggerState:
 
     def to_state(self) -> dict[str, Any]:
         """Return what is to be remembered, fit for JSON."""
-        return self.dating.to_state()
+        return {**self.dating.to_state(), "inverters": sorted(self._carried)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Return the state of which `to_state` told."""
-        return cls(LoggerDating.from_state(state, max_waiting=MOST_WAITING))
+        dating = LoggerDating.from_state(state, max_waiting=MOST_WAITING)
+        return cls(dating, state.get("inverters", ()))
 
 
 class Logger:
@@ -159,16 +172,17 @@ class Watcher:
 
     Attributes:
         loggers: those that spoke, by their serials.
-        logger: the one whose frame was taken last; None if that was refused or no frame of one.
+        logger: the one whose frame was kept last; None if that was refused or no frame of one.
     """
 
-    __slots__ = ("_most_loggers", "_states", "logger", "loggers")
+    __slots__ = ("_most_loggers", "_runs", "_states", "logger", "loggers")
 
     def __init__(self, states: States, *, most_loggers: int = MOST_LOGGERS) -> None:
         self.loggers: dict[int, Logger] = {}
         self.logger: Logger | None = None
         self._states = states
         self._most_loggers = most_loggers
+        self._runs: dict[str, RunMasker] = {}  # by sender
 
     def watch(self, item: Item, now: float, sender: str = DEVICE) -> list[Action]:
         """Take what a `StreamDecoder` found; return what is to be kept of it.
@@ -215,6 +229,10 @@ class Watcher:
         same = frame[3:5] + frame[7:11] + frame[12:22] + frame[32:-2]
         key = blake2b(same, digest_size=16).digest()
         device = device_of(decode_text(frame[:-2][form.serial]), logger.name)
+        if not logger.state.carries(device):
+            self.logger = None  # not to be answered
+            text = f"more than {MOST_INVERTERS} inverters behind a logger: not kept, not answered"
+            return [Note("refused", text, logger.name)]
         historic = frame_type & HISTORIC != 0
         actions: list[Action] = [
             Record(
@@ -280,7 +298,10 @@ class Watcher:
 
     def _keep_run(self, item: Item, now: float, sender: str) -> list[Action]:
         """Keep bytes that are no frame of this protocol."""
-        frame = mask_text(item.raw)
+        if isinstance(item, Framed):
+            frame = mask_text(item.raw)
+        else:
+            frame = self._runs.setdefault(sender, RunMasker()).mask(item.offset, item.raw)
         # Who else than the one that speaks here?
         names = [logger.name for logger in self.loggers.values()]
         device = names[0] if len(names) == 1 and sender == DEVICE else None

@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 
 from inverterproto.families import FAMILIES, framings
-from inverterproto.masking import mask_text
+from inverterproto.masking import RunMasker
 from inverterproto.stream import Framed, Item, StreamDecoder
 from inverterproto_cli.captures import capture_line
 from inverterproto_cli.chunk import Chunk
@@ -34,15 +34,13 @@ class Capture:
         self._file = os.fdopen(descriptor, "wb")
         self._broken = False
 
-    def came(self, at: float, connection: str, item: Item) -> None:
-        """Write what came from a device."""
-        self._write(Chunk("", masked(item), at, connection, "device"))
+    def side(self, connection: str, sender: str) -> "Side":
+        """Return what writes one side of a connection."""
+        return Side(self, connection, sender)
 
-    def went(self, at: float, connection: str, data: bytes) -> None:
-        """Write what was sent to it."""
-        decoder = StreamDecoder(*framings())
-        data = b"".join(map(masked, [*decoder.feed(data), *decoder.flush()]))
-        self._write(Chunk("", data, at, connection, "cloud"))
+    def write(self, at: float, connection: str, sender: str, data: bytes) -> None:
+        """Write what a side said, its credentials masked already."""
+        self._write(Chunk("", data, at, connection, sender))
 
     def _write(self, chunk: Chunk) -> None:
         if self._broken:
@@ -72,8 +70,37 @@ class Capture:
             self._file.close()
 
 
-def masked(item: Item) -> bytes:
-    """Return an item's bytes with its credentials masked; as many bytes."""
-    if isinstance(item, Framed):
-        return FAMILIES[item.framing.family].masked(item.raw)
-    return mask_text(item.raw)
+class Side:
+    """Writes what one side of a connection says.
+
+    Args:
+        capture: to write to.
+        connection: its name.
+        sender: `"device"` or `"cloud"`.
+    """
+
+    __slots__ = ("_capture", "_connection", "_decoder", "_runs", "_sender")
+
+    def __init__(self, capture: Capture, connection: str, sender: str) -> None:
+        self._capture = capture
+        self._connection = connection
+        self._sender = sender
+        self._runs = RunMasker()
+        self._decoder: StreamDecoder | None = None
+
+    def found(self, at: float, item: Item) -> None:
+        """Write what a decoder found."""
+        self._capture.write(at, self._connection, self._sender, self._masked(item))
+
+    def sent(self, at: float, data: bytes) -> None:
+        """Write whole frames of ours."""
+        if self._decoder is None:
+            self._decoder = StreamDecoder(*framings())
+        for item in self._decoder.feed(data):
+            self.found(at, item)
+
+    def _masked(self, item: Item) -> bytes:
+        """Return an item's bytes with its credentials masked; as many bytes."""
+        if isinstance(item, Framed):
+            return FAMILIES[item.framing.family].masked(item.raw)
+        return self._runs.mask(item.offset, item.raw)

@@ -16,9 +16,11 @@ after its data gets its answer so, too.
 
 *Bounds.* A connection ends that sends too many bytes without a frame, no frame for too long (a
 byte a second is no life), or nothing at first; that does not read its answers; or whose records
-find no room. Only so many answers may wait for the store; until some have left, the connection is
-not read. What the decoder waits for is given up after half a minute in which nothing came, so that
-text and half frames are told of, and do not swallow what comes next.
+find no room. Only so many chunks may wait for the store; until some are safe, the connection is
+not read: who sends faster than the store writes is not heard until it has caught up. One whose
+chunk was much work waits for its turn (see `listener.py`). What the decoder waits for is given up
+after half a minute in which nothing came, so that text and half frames are told of, and do not
+swallow what comes next.
 
 *A fault of ours* costs the connection, never the server: everything that is called from outside is
 called by `_safely`.
@@ -28,6 +30,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
+from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 from inverterproto.families import FAMILIES, HEAD, recognise
@@ -36,12 +39,15 @@ from inverterproto.stream import Framed, Item, Reason, StreamDecoder
 from inverterproto_cli.server.logs import Where
 
 if TYPE_CHECKING:
+    from inverterproto_cli.server.capturing import Side
     from inverterproto_cli.server.listener import Listener
 
 FIRST_FRAME, STALLED, HELD = 60.0, 60.0, 30.0
 """Seconds without a first frame; without taking an answer; until the decoder waits no longer."""
-MOST_UNSENT = 64
-"""Answers of a connection that wait for the store."""
+MOST_UNSENT = 8
+"""Chunks of a connection that wait for the store, with their answers."""
+HEAVY = 0.002
+"""Seconds of work that make a chunk a heavy one."""
 _TLS = (
     "this device encrypts (TLS): nothing can be read. Its firmware is a newer one; see the "
     "documentation for what can be done"
@@ -52,9 +58,9 @@ class DeviceConnection(asyncio.BufferedProtocol):
     """A device's connection."""
 
     __slots__ = (
-        "_closing_since", "_decoder", "_device", "_family", "_farewell", "_framed_at", "_heard_at",
-        "_listener", "_peer", "_sessions", "_stalled_since", "_transport", "_unread", "_unsafe",
-        "_unsent", "number",
+        "_captured", "_capturing", "_closing_since", "_decoder", "_device", "_family",
+        "_farewell", "_framed_at", "_heard_at", "_heavy", "_held_back", "_listener", "_peer",
+        "_sessions", "_stalled_since", "_transport", "_unread", "_unsafe", "_unsent", "number",
     )  # fmt: skip
 
     def __init__(self, listener: "Listener") -> None:
@@ -66,12 +72,16 @@ class DeviceConnection(asyncio.BufferedProtocol):
         self._device: str | None = None
         self._unread = True  # whether no byte has come yet
         self._unsafe = False  # whether a record was kept since the last answer
-        self._unsent = 0  # answers that wait for the store
+        self._unsent = 0  # chunks that wait for the store
+        self._heavy = True  # until it has shown that it is not
+        self._held_back = False  # until its turn
         self._farewell: tuple[str, str, int] | None = None  # ends the connection behind answers
         self._heard_at = now
         self._framed_at = now - max(0.0, listener.idle - FIRST_FRAME)
         self._stalled_since: float | None = None
         self._closing_since: float | None = None
+        self._captured: Side | None = None
+        self._capturing: Side | None = None
 
     @property
     def _where(self) -> Where:
@@ -89,11 +99,14 @@ class DeviceConnection(asyncio.BufferedProtocol):
         if not self.number:
             self._closing_since = listener.ticks()
             transport.abort()
+        elif listener.capture is not None:
+            self._captured = listener.capture.side(f"{self.number}", "device")
+            self._capturing = listener.capture.side(f"{self.number}", "cloud")
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go."""
         del sizehint
-        return self._listener.view
+        return self._listener.piece if self._heavy else self._listener.view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take bytes."""
@@ -102,7 +115,14 @@ class DeviceConnection(asyncio.BufferedProtocol):
         listener = self._listener
         listener.heard = True
         self._heard_at = listener.ticks()
+        begin = thread_time()
         self._safely(self._feed, bytes(listener.view[:nbytes]))
+        self._heavy = thread_time() - begin > HEAVY
+        if self._heavy and self._closing_since is None:
+            self._held_back = True
+            self._set_reading()
+            if not self._unsent:
+                listener.wait_for_turn(self)
 
     def eof_received(self) -> bool:
         """Answer what is in hand, then end."""
@@ -160,10 +180,9 @@ class DeviceConnection(asyncio.BufferedProtocol):
     def _take(self, items: list[Item], now: float) -> None:
         """Let the sessions say what to do about some items, and do it."""
         answers: list[bytes] = []
-        capture = self._listener.capture
         for item in items:
-            if capture is not None:
-                capture.came(now, f"{self.number}", item)
+            if self._captured is not None:
+                self._captured.found(now, item)
             if isinstance(item, Framed):
                 self._framed_at = self._heard_at
             elif item.reason is Reason.TLS:
@@ -207,7 +226,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
 
     def _send(self, answers: list[bytes]) -> None:
         """Send answers, once what was kept before them is safe; then say farewell, if need be."""
-        if answers:
+        if answers or self._unsafe:
             data = b"".join(answers)
             store = self._listener.keeper.store
             if not (self._unsafe or self._unsent):
@@ -225,19 +244,27 @@ class DeviceConnection(asyncio.BufferedProtocol):
 
     def _send_safe(self, data: bytes) -> None:
         self._unsent -= 1
-        self._write(data)
-        if self._closing_since is None:
-            if self._unsent == MOST_UNSENT - 1:
-                self._set_reading()
-        elif not self._unsent:
-            self._transport.close()
+        if data:
+            self._write(data)
+        if self._closing_since is not None:
+            if not self._unsent:
+                self._transport.close()
+        elif self._held_back and not self._unsent:
+            self._listener.wait_for_turn(self)
+        elif self._unsent == MOST_UNSENT - 1:
+            self._set_reading()
+
+    def go_on(self) -> None:
+        """Hear again who was held back: its turn has come."""
+        self._held_back = False
+        self._set_reading()
 
     def _write(self, data: bytes) -> None:
         listener = self._listener
         if self._transport.is_closing():
             return
-        if listener.capture is not None:
-            listener.capture.went(listener.clock(), f"{self.number}", data)
+        if self._capturing is not None:
+            self._capturing.sent(listener.clock(), data)
         self._transport.write(data)
 
     def _set_reading(self) -> None:
@@ -247,6 +274,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
         if (
             self._closing_since is None
             and self._stalled_since is None
+            and not self._held_back
             and self._unsent < MOST_UNSENT
         ):
             self._transport.resume_reading()

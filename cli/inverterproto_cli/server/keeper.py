@@ -6,7 +6,7 @@ but for sending and closing, which is the connection's part.
 
 *Devices* are bounded, as anybody on the network can invent serials: those in the store come first,
 then the first that are heard. Of one too many there is no state, so its records are neither kept
-nor acknowledged.
+nor acknowledged. How many inverters a logger may carry, its state bounds.
 
 *States* change with almost every record. They are written within a second, and at the end: what a
 crash loses of them (the last second of what was learned of a clock) the next records teach again.
@@ -29,6 +29,7 @@ from inverterproto.families import FAMILIES
 from inverterproto.reading import Dated, utc_text
 from inverterproto.session import Action, Answer, DeviceState, Note, Record
 from inverterproto_cli.server.logs import Log, Where
+from inverterproto_cli.server.unshown import Unshown
 from inverterproto_cli.store import NoStore, Store
 
 CLOCK_SLACK = 5.0
@@ -80,7 +81,7 @@ class Keeper:
         self._states: dict[tuple[str, str], DeviceState] = {}
         self._written: dict[tuple[str, str], int] = {}
         self._remembered: dict[tuple[str, str], dict[str, Any]] = {}
-        self._undated: dict[bytes, Record] = {}
+        self._unshown = Unshown()
         self._newest = 0.0
         self._was_right = True
         self._clock = clock
@@ -138,15 +139,19 @@ class Keeper:
                 "device-refused", refusal, self._clock(), about=family, family=family, device=serial
             )
             return None
-        state = FAMILIES[family].state(self._remembered.pop(key, None))
+        remembered = self._remembered.pop(key, None)
+        state = FAMILIES[family].state(remembered)
         self._states[key] = state
-        self._written[key] = state.revision
+        # A new one is written as it is: it takes its place after a restart, too.
+        self._written[key] = -1 if remembered is None else state.revision
         return state
 
     def _refusal(self, key: tuple[str, str]) -> str | None:
         if self._only and key[1] not in self._only:
             return "neither kept nor answered: it is not among those named by --device"
-        if key in self._remembered or len(self._states) < self._most_devices:
+        if key in self._remembered:
+            return None
+        if len(self._states) + len(self._remembered) < self._most_devices:
             return None
         return (
             f"neither kept nor answered: {self._most_devices} devices are the most (--max-devices)"
@@ -165,7 +170,7 @@ class Keeper:
                 if not self.store.keep(action, now, self._answered):
                     room = False
                 elif self._show is not None and action.known:
-                    self._undated[action.key] = action
+                    self._unshown.put(action)
             elif isinstance(action, Dated):
                 self.store.date(action)
                 self._shown(action, now)
@@ -177,8 +182,10 @@ class Keeper:
         return room
 
     def _shown(self, dated: Dated, now: float) -> None:
-        record = self._undated.pop(dated.key, None)  # type: ignore[call-overload]
-        if record is None or self._show is None:
+        if self._show is None:
+            return
+        record = self._unshown.take(dated.key)
+        if record is None:
             return
         try:
             self._show(record, dated)

@@ -2,10 +2,16 @@
 
 `Listener.sweep` looks at all connections once a second; there is no timer for each. What comes and
 goes on a connection is in `connection.py`.
+
+*Fairness.* An ordinary chunk, a frame or a few, takes a fraction of a millisecond; one of junk, or
+of a hundred frames, a hundred times as long. Whose chunk was such a *heavy* one is heard again when
+its turn has come: one heavy connection in each turn of the loop. So floods wait for each other, and
+all others for one piece of one of them.
 """
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic, time
@@ -26,6 +32,8 @@ BUFFER = 16 << 10
 IDLE = 900.0
 """Seconds without a frame after which a connection is ended."""
 BACKLOG = 4096
+PIECE = 4096
+"""Bytes that are read at once from a heavy connection."""
 PATIENCE = 5.0
 """Seconds for the last answers, when the server stops."""
 
@@ -51,6 +59,7 @@ class Listener:
         accepted: how many there have been.
         heard: whether anybody has said anything yet.
         view: where all connections read into.
+        piece: where heavy ones do.
     """
 
     def __init__(
@@ -75,10 +84,13 @@ class Listener:
         self.ticks = ticks
         self.connections: set[DeviceConnection] = set()
         self.view = memoryview(bytearray(BUFFER))
+        self.piece = self.view[:PIECE]
         self.framings = framings()
         self.accepted = 0
         self.heard = False
         self._servers: list[asyncio.Server] = []
+        self._heavy: OrderedDict[DeviceConnection, None] = OrderedDict()  # in order of their turns
+        self._turns = False
         self._alone = asyncio.Event()
 
     async def listen(self, address: Address) -> list[Address]:
@@ -122,6 +134,20 @@ class Listener:
         if not self.connections:
             self._alone.set()
         return True
+
+    def wait_for_turn(self, connection: DeviceConnection) -> None:
+        """Let a heavy connection go on when the others have had their turn."""
+        self._heavy[connection] = None
+        if not self._turns:
+            self._turns = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turns = bool(self._heavy)
+        if self._turns:
+            connection, _ = self._heavy.popitem(last=False)
+            connection.go_on()
+            asyncio.get_running_loop().call_soon(self._next_turn)
 
     def sweep(self) -> None:
         """Do what is due, and end what has been silent or stalled for too long."""

@@ -1,6 +1,6 @@
 """Running a server: the loop, signals, the sweep, what it says at start and end.
 
-All servers of this program are one asyncio process; uvloop, where it is installed, makes it faster.
+All servers of this program are one asyncio process.
 SIGTERM and Ctrl-C stop accepting, let what is in hand be answered and written, and end with 0;
 SIGUSR1 prints the counters.
 """
@@ -16,6 +16,7 @@ from ipaddress import ip_address
 
 import click
 
+from inverterproto_cli import event_loop
 from inverterproto_cli.address import Address
 from inverterproto_cli.server.listener import Listener
 from inverterproto_cli.server.options import Serving
@@ -35,23 +36,11 @@ _HINTS = (
 
 def run(main: Callable[[], Awaitable[None]], serving: Serving) -> None:
     """Run a server to its end, and see that all it said is written."""
-    factory = None
     try:
-        import uvloop
-    except ImportError:
-        pass
-    else:
-        factory = uvloop.new_event_loop
-    try:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(_awaited(main))
+        event_loop.run(main)
     finally:
         for outlet in serving.outlets:
             outlet.close()
-
-
-async def _awaited(main: Callable[[], Awaitable[None]]) -> None:
-    await main()
 
 
 def find_descriptors(serving: Serving) -> None:

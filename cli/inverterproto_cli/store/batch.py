@@ -10,6 +10,9 @@ from inverterproto.session import Record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ROW = 512
+"""Bytes that a row takes beside its frame, about: a flood of short frames is a flood, too."""
+
 _INSERT = """
 INSERT INTO record (key, family, kind, device, via, sender, historic, known, masked, answered,
                     arrival, stamp, frame, time, source, clock_offset, number, repeated)
@@ -51,7 +54,8 @@ class Batch:
     """Some records, dates, devices and states; and who waits until they are safe.
 
     Attributes:
-        size: of the frames, in bytes.
+        size: of the rows, in bytes, about.
+        unknown: of those that nobody understands.
         waiting: called in the loop once all is on disk.
     """
 
@@ -59,7 +63,7 @@ class Batch:
         self.size = 0
         self.waiting: list[Callable[[], object]] = []
         self.jobs: list[Callable[[sqlite3.Connection], object]] = []
-        self.unknown = 0  # bytes of what nobody understands
+        self.unknown = 0
         self.rows: dict[bytes, tuple[Any, ...]] = {}
         self.repeats: dict[bytes, int] = {}
         self.dates: list[tuple[Any, ...]] = []
@@ -93,9 +97,9 @@ class Batch:
         if key in self.rows:
             self.repeats[key] = self.repeats.get(key, 0) + 1
             return
-        self.size += len(frame)
+        self.size += ROW + len(frame)
         if not known:
-            self.unknown += len(frame)
+            self.unknown += ROW + len(frame)
         self.rows[key] = (
             key, family, kind, device, via, sender, historic, known, masked, answered,
             arrival, stamp, frame, None, None, None, None,

@@ -12,6 +12,8 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
+from inverterproto_cli.store.batch import ROW
+
 if TYPE_CHECKING:
     from inverterproto_cli.store.batch import Batch
 
@@ -29,7 +31,7 @@ class Keep:
     Attributes:
         days: of records.
         size: bytes of the file and its log.
-        unknown: bytes of what nobody understands.
+        unknown: bytes of what nobody understands, with what holds them.
     """
 
     days: float = 400.0
@@ -52,9 +54,7 @@ class Retention:
         self._connection = connection
         self._keep = keep
         self._path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
-        self._unknown: int = connection.execute(
-            "SELECT coalesce(sum(length(frame)), 0) FROM record WHERE known = 0"
-        ).fetchone()[0]
+        self._unknown = self._count_unknown()
         self._looked = 0.0
         self.removed = 0
         self.undelivered = 0
@@ -62,8 +62,8 @@ class Retention:
     def after(self, batch: "Batch", now: float | None = None) -> None:
         """Remove what is too much, after a batch was written."""
         self._unknown += batch.unknown
-        while self._unknown > self._keep.unknown and self._remove_unknown():
-            pass
+        if self._unknown > self._keep.unknown:
+            self._trim_unknown()
         now = time() if now is None else now
         if now - self._looked >= EVERY:
             self._looked = now
@@ -98,13 +98,26 @@ class Retention:
         except OSError:
             return 0
 
+    def _trim_unknown(self) -> None:
+        """Make room for what nobody understands: more than must be, as counting takes long."""
+        self._unknown = self._count_unknown()  # what came again was counted twice
+        if self._unknown > self._keep.unknown:
+            while self._unknown > self._keep.unknown * 0.9 and self._remove_unknown():
+                pass
+
+    def _count_unknown(self) -> int:
+        count: int = self._connection.execute(
+            "SELECT coalesce(sum(length(frame) + ?), 0) FROM record WHERE known = 0", (ROW,)
+        ).fetchone()[0]
+        return count
+
     def _remove_unknown(self) -> int:
         rows = self._connection.execute(
             "DELETE FROM record WHERE id IN (SELECT id FROM record WHERE known = 0 "
             "ORDER BY id LIMIT ?) RETURNING length(frame)",
             (STEP,),
         ).fetchall()
-        self._unknown -= sum(size for (size,) in rows)
+        self._unknown -= sum(size + ROW for (size,) in rows)
         self.removed += len(rows)
         return len(rows)
 

@@ -18,7 +18,7 @@ from inverterproto_cli.store.schema import StoreError, is_damage, open_for_writi
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 """Seconds until a failed batch is tried again: first, and at the most."""
 MOST_PENDING = 64 << 20
-"""Bytes of frames that wait while the store is in trouble."""
+"""Bytes of records that wait while the store is in trouble; a quarter for what is not known."""
 WAITER = 512
 """Bytes that a callback and its answer count for among them."""
 HEARD_EVERY = 60.0
@@ -37,7 +37,7 @@ class Store:
         path: of the file.
         keep: how much is kept.
         say: is told what goes wrong, and that it is over.
-        most_pending: bytes of frames that may wait.
+        most_pending: bytes of records that may wait.
 
     Attributes:
         trouble: what is wrong, or None.
@@ -125,7 +125,7 @@ class Store:
 
     @property
     def pending(self) -> int:
-        """Bytes of frames that are not on disk yet."""
+        """Bytes of records that are not on disk yet."""
         return self._batch.size + (self._at_work.size if self._at_work else 0)
 
     def states(self, family: str) -> dict[str, dict[str, Any]]:
@@ -150,7 +150,9 @@ class Store:
 
     def keep(self, record: Record, arrival: float, answered: str | None = None) -> bool:
         """Write a record; return False if there is no room for it."""
-        if self._batch.size > self._most_pending:
+        batch, most = self._batch, self._most_pending
+        # A flood of junk must not take the room of readings.
+        if batch.size > most or (not record.known and batch.unknown > most // 4):
             self.dropped += 1
             return False
         family = record.family

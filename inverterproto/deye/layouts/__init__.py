@@ -9,7 +9,7 @@ A program may add layouts of its own, from files: they come first. That is for t
 as what a sensor type means does not depend on who asks; who adds for a while removes again.
 """
 
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 
 from inverterproto.layout import Layout
@@ -32,7 +32,7 @@ MODULES: dict[int, str] = {
 _added: dict[int, Layout] = {}
 
 
-@cache
+@lru_cache(maxsize=256)  # because sensor types come from outside
 def layout_of(sensor_type: int) -> Layout | None:
     """Return the layout of a sensor type, or None for one that is not known."""
     if sensor_type in _added:
