@@ -15,6 +15,7 @@ from inverterproto.deye.watching import MOST_INVERTERS
 from inverterproto.families import FAMILIES
 from inverterproto.reading import Dated, TimeSource
 from inverterproto.session import Record
+from inverterproto_cli.address import Address
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.listener import STALLED, Listener
@@ -57,7 +58,8 @@ async def server(
 
     listener = Listener(keeper, Access(most_per_address=5000), log, open_session)
     try:
-        yield listener, await listener.listen("127.0.0.1", 0)
+        (address,) = await listener.listen(Address("127.0.0.1", 0))
+        yield listener, address.port
     finally:
         await listener.close()
         keeper.settle(1e10)

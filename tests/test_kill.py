@@ -11,7 +11,7 @@ from signal import SIGKILL
 
 from inverterproto.deye.frame import START
 from inverterproto_cli.store import Reader
-from tests.peers import Peer, battery_record, battery_status, data
+from tests.clients import Peer, battery_record, battery_status, data
 from tests.programs import PATIENCE, Program
 
 KILLS = 8

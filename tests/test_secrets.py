@@ -21,7 +21,7 @@ from inverterproto.deye.bodies import AT_INTERIM_KIND, AT_KIND
 from inverterproto.stream import PIECE
 from inverterproto_cli.store import Reader
 from tests.alphaess_vectors import CONFIGURATION, RAW, SN, raw_frame
-from tests.peers import Peer, battery_record, battery_status, data, v5
+from tests.clients import Peer, battery_record, battery_status, data, v5
 from tests.programs import Program, fake_server
 from tests.vectors import frame
 

@@ -10,6 +10,7 @@ import errno
 import logging
 import resource
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -23,6 +24,8 @@ from inverterproto_cli.server.options import Serving
 from inverterproto_cli.store import Store, StoreError
 
 SWEEP = 1.0
+SWITCH = 0.0001
+"""Seconds after which a thread lets the other go on: the store's needs to, often, in a commit."""
 NOTHING_CAME = 300.0
 """Seconds of silence since the start after which it says what to check."""
 SPARE_DESCRIPTORS = 64
@@ -36,6 +39,7 @@ _HINTS = (
 
 def run(main: Callable[[], Awaitable[None]], serving: Serving) -> None:
     """Run a server to its end, and see that all it said is written."""
+    sys.setswitchinterval(SWITCH)
     try:
         event_loop.run(main)
     finally:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inverterproto.reading import Dated
@@ -16,7 +17,7 @@ ROW = 512
 _INSERT = """
 INSERT INTO record (key, family, kind, device, via, sender, historic, known, masked, answered,
                     arrival, stamp, frame, time, source, clock_offset, number, repeated)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+VALUES %s
 ON CONFLICT (key) DO UPDATE SET
     repeated = repeated + 1,
     time = iif(source IS NULL, excluded.time, time),
@@ -24,6 +25,11 @@ ON CONFLICT (key) DO UPDATE SET
     number = iif(source IS NULL, excluded.number, number),
     source = coalesce(source, excluded.source)
 """
+_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+_INSERT_ONE = _INSERT % _VALUES
+_TOGETHER = 32
+_INSERT_MANY = _INSERT % ", ".join([_VALUES] * _TOGETHER)
+"""Between two statements the thread waits for its turn: the fewer there are, the better."""
 _REPEAT = "UPDATE record SET repeated = repeated + ? WHERE key = ?"
 _DATE = """
 UPDATE record SET time = ?, source = ?, clock_offset = ?, number = ?
@@ -130,7 +136,7 @@ class Batch:
             if self.devices:
                 connection.executemany(_DEVICE, self.devices.values())
             if self.rows:
-                connection.executemany(_INSERT, self.rows.values())
+                _insert(connection, list(self.rows.values()))
             if self.repeats:
                 connection.executemany(
                     _REPEAT, ((count, key) for key, count in self.repeats.items())
@@ -169,3 +175,11 @@ class Batch:
         self.jobs += later.jobs
         self.size += later.size
         self.unknown += later.unknown
+
+
+def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+    """Write rows, many with one statement where there are many."""
+    whole = len(rows) // _TOGETHER * _TOGETHER
+    for at in range(0, whole, _TOGETHER):
+        connection.execute(_INSERT_MANY, [*chain.from_iterable(rows[at : at + _TOGETHER])])
+    connection.executemany(_INSERT_ONE, rows[whole:])
