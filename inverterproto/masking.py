@@ -20,7 +20,8 @@ sooner. A credential without a name is not found.
 and end in the next. `RunMasker` looks at each with the end of the one before, and goes on masking
 where that one ended inside a credential.
 
-*Cost.* Each pattern begins with fixed words and repeats only what it cannot give back: linear.
+*Cost.* Each pattern begins with fixed words and repeats only what it cannot give back: linear. It
+is tried only where such a word is there, for looking for words is a hundred times as fast.
 """
 
 import re
@@ -36,31 +37,50 @@ _SEPARATOR = rb"\s{0,4}[:=]\s{0,4}"
 _BEFORE = 96
 """So many bytes hold what tells that a credential follows."""
 
+_NAMED = (
+    b"pass", b"pwd", b"psk", b"secret", b"token", b"credential", b"authori", b"cookie", b"key",
+)  # fmt: skip
+"""What a name that speaks of passwords or tokens holds, at the least."""
+
 _CREDENTIALS = tuple(
-    re.compile(pattern, re.IGNORECASE | re.DOTALL)
-    for pattern in (
-        rb"AT\+[A-Z]{0,12}(?:KEY|PSK|PWD|PSW|PASS|WEBU|ASWD|TOKEN|SECRET)[A-Z]{0,12}=" + _LINE,
-        rb"\+ok=" + _LINE,
-        rb"(?:WPA[\w/-]{0,16}|WEP[\w-]{0,8}|SHARED|OPEN)\s?,\s?"
-        rb"(?:TKIPAES|TKIP|AES|CCMP|WEP-?[AH]?|NONE)\s?," + _LINE,
+    (words, re.compile(pattern, re.IGNORECASE | re.DOTALL))
+    for words, pattern in (
+        (
+            (b"at+",),
+            rb"AT\+[A-Z]{0,12}(?:KEY|PSK|PWD|PSW|PASS|WEBU|ASWD|TOKEN|SECRET)[A-Z]{0,12}=" + _LINE,
+        ),
+        ((b"+ok=",), rb"\+ok=" + _LINE),
+        (
+            (b"wpa", b"wep", b"shared", b"open"),
+            rb"(?:WPA[\w/-]{0,16}|WEP[\w-]{0,8}|SHARED|OPEN)\s?,\s?"
+            rb"(?:TKIPAES|TKIP|AES|CCMP|WEP-?[AH]?|NONE)\s?," + _LINE,
+        ),
         # Between quotation marks, perhaps escaped ones; then a bare JSON value.
-        _NAME
-        + rb"""\\?["']"""
-        + _SEPARATOR
-        + rb"""\\?(?P<mark>["'])(?P<value>(?:(?!(?P=mark))[^\\\x00-\x1f]|\\.)+)""",
-        _NAME + rb"""["']""" + _SEPARATOR + rb"""(?P<value>[^\s"',\]}\\][^,\]}\x00-\x1f]*)""",
-        _NAME + _SEPARATOR + rb"(?P<value>[^&\x00-\x1f\x7f]+)",
-        _NAME + rb">(?P<value>[^<\x00-\x1f]+)",
+        (
+            _NAMED,
+            _NAME
+            + rb"""\\?["']"""
+            + _SEPARATOR
+            + rb"""\\?(?P<mark>["'])(?P<value>(?:(?!(?P=mark))[^\\\x00-\x1f]|\\.)+)""",
+        ),
+        (
+            _NAMED,
+            _NAME + rb"""["']""" + _SEPARATOR + rb"""(?P<value>[^\s"',\]}\\][^,\]}\x00-\x1f]*)""",
+        ),
+        (_NAMED, _NAME + _SEPARATOR + rb"(?P<value>[^&\x00-\x1f\x7f]+)"),
+        (_NAMED, _NAME + rb">(?P<value>[^<\x00-\x1f]+)"),
         # At the end of a run nobody knows what follows.
-        rb"://[^\s/@:]{0,256}:(?P<value>[^\s/@]{1,256})(?:@|\Z)",
+        ((b"://",), rb"://[^\s/@:]{0,256}:(?P<value>[^\s/@]{1,256})(?:@|\Z)"),
     )
 )
 
 
 def mask_text(raw: bytes) -> bytes:
     """Return bytes with what looks like a credential masked by as many `*`."""
-    for pattern in _CREDENTIALS:
-        raw = pattern.sub(_mask, raw)
+    lower = raw.lower()
+    for words, pattern in _CREDENTIALS:
+        if any(word in lower for word in words):
+            raw = pattern.sub(_mask, raw)
     return raw
 
 
