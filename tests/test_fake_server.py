@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -355,6 +356,18 @@ class TestConfigurations:
             assert "CheckTime" not in await _configuration(served, RAW["config-request"])
             served.clock.now = START + 60
             assert "CheckTime" in await _configuration(served, RAW["config-request"])
+
+    @pytest.mark.parametrize(
+        ("zone", "shown"),
+        [("Australia/Sydney", "2021-03-24 10:00:00"), ("America/New_York", "2021-03-23 19:00:00")],
+    )
+    async def test_the_time_in_it_is_the_households(
+        self, path: Path, zone: str, shown: str
+    ) -> None:
+        options: dict[str, Any] = {"configurations": {SN: CONFIGURATION}, "zone": ZoneInfo(zone)}
+        async with serving(path, now=START, **options) as served:
+            fields = await _configuration(served, RAW["config-request"])
+        assert fields["CheckTime"] == shown
 
     async def test_a_battery_that_was_never_heard_is_no_device(self, path: Path) -> None:
         async with serving(path, configurations={SN: CONFIGURATION}) as served:

@@ -147,6 +147,8 @@ class TestOptions:
             (["--allow", "everybody"], "'everybody' does not appear to be"),
             (["--config-file", "AL1"], "'AL1' is not SERIAL=FILE"),
             (["--max-unframed", "10"], "1024"),
+            (["--timezone", "Mars/Olympus"], "there is no 'Mars/Olympus'"),
+            (["--timezone", "../secret"], "there is no '../secret'"),
         ],
     )
     def test_wrong_ones_are_wrong_usage(self, options: list[str], said: str) -> None:

@@ -5,11 +5,14 @@ leaves. Each port recognises both families.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from inverterproto_cli.server.options import addresses_of, serving_options
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 # Devices are to reach the first two; `fake-battery` looks for the third.
 DEFAULTS = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777", "test": "127.0.0.1:7778"}
@@ -40,6 +43,12 @@ DEFAULTS = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777", "test": "127.0.
     help="Tell batteries whose clock is wrong to set it.",
 )
 @click.option(
+    "--timezone",
+    metavar="NAME",
+    envvar="INVERTERPROTO_TIMEZONE",
+    help="What batteries' clocks are set by, e.g. Europe/Berlin.  [default: this machine's]",
+)
+@click.option(
     "--config-file",
     "config_files",
     multiple=True,
@@ -51,6 +60,7 @@ def command(
     heartbeat: int,
     resume: bool,  # noqa: FBT001 - click's way to hand over an option
     sync_time: bool,  # noqa: FBT001
+    timezone: str | None,
     config_files: tuple[str, ...],
     **options: Any,  # noqa: ANN401 - those of serving_options
 ) -> None:
@@ -64,6 +74,7 @@ def command(
     inverterproto fake-server --listen deye=0.0.0.0:10001 --json
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     addresses = addresses_of(options["listen"], DEFAULTS)
+    zone = None if timezone is None else _zone(timezone)
     configurations: dict[str, bytes] = {}
     for text in config_files:
         serial, payload = _configuration(text)
@@ -82,6 +93,7 @@ def command(
         heartbeat=heartbeat,
         resume=resume,
         synchronise=sync_time,
+        zone=zone,
         configurations=configurations,
         most_unframed=options["max_unframed"],
     )
@@ -98,6 +110,20 @@ def command(
         await serve(listener, serving, addresses)
 
     run(main, serving)
+
+
+def _zone(name: str) -> "tzinfo":
+    """Return a time zone by its name.
+
+    Raises:
+        click.BadParameter: there is none of that name.
+    """
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise click.BadParameter(f"there is no {name!r}.", param_hint="--timezone") from error
 
 
 def _configuration(text: str) -> tuple[str, bytes]:

@@ -5,7 +5,7 @@ known to be behind; that can change from one frame to the next. To a battery no 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,7 @@ def opener(
     heartbeat: int = 60,
     resume: bool = True,
     synchronise: bool = False,
+    zone: tzinfo | None = None,
     configurations: Mapping[str, bytes] | None = None,
     most_unframed: int = MOST_UNFRAMED,
 ) -> Callable[[str], Session]:
@@ -54,6 +55,7 @@ def opener(
         heartbeat: seconds until a logger's next heartbeat.
         resume: whether batteries are asked for missing records.
         synchronise: whether batteries whose clock is wrong are told to set it.
+        zone: the household's time zone; None for this machine's.
         configurations: what the user gave for batteries, by serial.
         most_unframed: bytes without a frame that end a connection.
     """
@@ -66,7 +68,7 @@ def opener(
         return state
 
     def local_time(now: float) -> float | None:
-        return now + _utc_offset(now) if keeper.clock_is_right(now) else None
+        return now + _utc_offset(now, zone) if keeper.clock_is_right(now) else None
 
     def open_session(family: str) -> Session:
         if family == "deye":
@@ -87,7 +89,7 @@ def opener(
     return open_session
 
 
-def _utc_offset(now: float) -> float:
-    """Return the household's time minus UTC, in seconds."""
-    offset = datetime.fromtimestamp(now).astimezone().utcoffset()
+def _utc_offset(now: float, zone: tzinfo | None) -> float:
+    """Return a zone's time minus UTC, in seconds."""
+    offset = datetime.fromtimestamp(now, UTC).astimezone(zone).utcoffset()
     return 0.0 if offset is None else offset.total_seconds()
