@@ -14,7 +14,7 @@ from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.logs import MOST_LINES, Log
 from tests.alphaess_vectors import RAW
 from tests.conftest import decode
-from tests.serving import NOW, Clock, listened, serving, until
+from tests.serving import NOW, PATIENCE, Clock, listened, serving, until
 from tests.test_fake_server import ANSWER, DATA, HANDSHAKE, HEARTBEAT, SUCCESS, answer
 from tests.test_store import no_room_beyond
 from tests.vectors import AT_TEXT, BROKEN, CLIENT_HELLO, fixtures, raw
@@ -97,7 +97,7 @@ class TestConnections:
             await until(lambda: served.listener.connections)
             [connection] = served.listener.connections
             burst = HEARTBEAT * 20_000
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while connection._stalled_since is None:
                     device.send(burst)
                     await asyncio.sleep(0)
@@ -226,11 +226,11 @@ class TestAStoreInTrouble:
                 for device in devices:
                     device.send(HANDSHAKE)
                 await until(lambda: served.counts["record: handshake"] == 8)
-                for device in devices:
-                    device.send(HEARTBEAT)
-                    for _ in range(40):
-                        device.writer.write(HEARTBEAT)
-                        await asyncio.sleep(0.0)
+                async with asyncio.timeout(PATIENCE):
+                    while not served.counts["ended: no room"]:
+                        for device in devices:
+                            device.send(HEARTBEAT)
+                        await asyncio.sleep(0)
                 assert served.store.pending <= 20_000 + 8 * 1000
             for device in devices:
                 device.writer.close()

@@ -105,26 +105,28 @@ class TestStartAndEnd:
 
     def test_signals_ask_for_the_counters(self, store: Path) -> None:
         with fake_server("--store", store, "-q") as server:
-            while not store.exists() or not _listens(server):
-                pass
+            wait_until_it_listens(server)
             server.signal(SIGUSR1)
             assert "connections now 0" in server.line("counters:")
             assert server.stop() == 0
 
 
-def _listens(server: Program) -> bool:
-    """Return whether a quiet server is ready: its signal handlers are set before it listens."""
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", _FIND_LISTENER, str(server.pid)], check=False
-    ).returncode == 0  # fmt: skip
+def wait_until_it_listens(server: Program) -> None:
+    """Wait for a quiet server; its signal handlers are set before it listens."""
+    command = [sys.executable, "-c", _FIND_LISTENER, str(server.pid)]
+    subprocess.run(command, check=True, timeout=PATIENCE)  # noqa: S603
 
 
 _FIND_LISTENER = """
-import os, re, sys
-pid = sys.argv[1]
-own = {os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")}
-rows = [row.split() for row in open("/proc/net/tcp").readlines()[1:]]
-sys.exit(not any(row[3] == "0A" and f"socket:[{row[9]}]" in own for row in rows))
+import os, sys
+from contextlib import suppress
+folder = f"/proc/{sys.argv[1]}/fd"
+found = False
+while not found:
+    with suppress(OSError):  # it opens and closes files meanwhile
+        own = {os.readlink(f"{folder}/{number}") for number in os.listdir(folder)}
+        rows = [row.split() for row in open("/proc/net/tcp").readlines()[1:]]
+        found = any(row[3] == "0A" and f"socket:[{row[9]}]" in own for row in rows)
 """
 
 
@@ -225,8 +227,7 @@ class TestOptions:
             port = other.getsockname()[1]
         listen = ("--listen", f"127.0.0.1:{port}")
         with Program("fake-server", *listen, "--store", store, "-q") as server:
-            while not _listens(server):
-                pass
+            wait_until_it_listens(server)
             ask(port, DATA)
             assert server.stop() == 0
             assert (server.out, server.err) == ([], [])
