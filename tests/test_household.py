@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inverterproto_cli.fakes.household import DAY, MINUTES, Household, Moment
@@ -96,6 +96,7 @@ def test_no_two_days_nor_households_are_alike() -> None:
     assert len({*yields, other.evening(20_500).pv_today}) == 6
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.integers(0, DAY - 1))
 def test_the_same_time_and_seed_give_the_same(seed: int, second: int) -> None:
     now = BEGIN + second

@@ -11,7 +11,8 @@ from inverterproto.deye.messages import Message
 from inverterproto.reading import Reading
 from inverterproto_cli.fakes.day import Day, day_from, sticks
 from inverterproto_cli.fakes.household import DAY
-from inverterproto_cli.fakes.inverters import FIRST_LOGGER, MODELS, Totals, sleeping, stick
+from inverterproto_cli.fakes.inverters import FIRST_LOGGER, MODELS, sleeping, stick
+from inverterproto_cli.fakes.totals import Totals
 
 MIDNIGHT = 20_600 * DAY
 STEP = 300

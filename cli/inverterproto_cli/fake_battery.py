@@ -4,31 +4,35 @@ With files it sends these, as they are; without, it is a battery that lives thro
 (`simulated.py`), by a `BatterySession`.
 """
 
+import json
+import re
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from inverterproto_cli.fakes.options import for_option
+
 if TYPE_CHECKING:
-    from inverterproto_cli.address import Address
-    from inverterproto_cli.fakes.exchange import Tally
+    from collections.abc import Callable
+
+    from inverterproto_cli.fakes.payload_files import Payload
+    from inverterproto_cli.fakes.shown import Exchange
 
 DEFAULT_SERVER = "127.0.0.1:7778"
 
 
-def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[bool, float]:
-    """Return whether times are rewritten, and by how many seconds they are off then."""
+_TIME = re.compile(r"now(?:([+-][0-9]{1,9}(?:\.[0-9]{1,6})?))?", re.ASCII)
+
+
+def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> float | None:
+    """Return by how many seconds times in files are to differ from now; None to leave them."""
     if value == "keep":
-        return False, 0.0
-    if value == "now":
-        return True, 0.0
-    try:
-        if value.startswith(("now+", "now-")):
-            return True, float(value[3:])
-    except ValueError:
-        pass
-    raise click.BadParameter(f"{value!r} is not keep, now, now+SECONDS or now-SECONDS.")
+        return None
+    found = _TIME.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not keep, now, now+SECONDS or now-SECONDS.")
+    return float(found[1] or 0)
 
 
 @click.command("fake-battery")
@@ -75,13 +79,13 @@ def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> tu
 )
 @click.option(
     "--time",
-    "time_rule",
+    "offset",
     default="keep",
     show_default=True,
     callback=_parse_time,
-    metavar="keep|now|now±SECONDS",
+    metavar="keep|now|now+SECONDS|now-SECONDS",
     envvar="INVERTERPROTO_TIME",
-    help="What becomes of the times in the files.",
+    help="Keep the times in the files, or make them local time, or so far from it.",
 )
 @click.option(
     "--wait",
@@ -98,7 +102,16 @@ def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> tu
     default=1.0,
     show_default=True,
     envvar="INVERTERPROTO_SPEED",
-    help="Without files: let the battery's day pass so many times faster.",
+    metavar="FACTOR",
+    help="Without files: let the battery's day, and its clock, pass so many times faster.",
+)
+@for_option
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    envvar="INVERTERPROTO_JSON",
+    help="Show replies and the summary as JSON, one object a line.",
 )
 @click.option("-q", "--quiet", is_flag=True, envvar="INVERTERPROTO_QUIET", help="No replies.")
 def command(
@@ -108,15 +121,18 @@ def command(
     interval: float,
     loops: int,
     connections: int,
-    time_rule: tuple[bool, float],
+    offset: float | None,
     wait: float,
     speed: float,
+    lasting: float | None,
+    as_json: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
 ) -> None:
     """Be an AlphaESS battery: send messages to a server, and check what it replies.
 
     A file's name begins with the message's three header bytes; its content is the payload, byte
-    for byte. Without a file, a battery lives through a whole day.
+    for byte. Without a file, a simulated battery lives through a whole day. The exit code is 1 if
+    a reply was missing or wrong.
 
     \b
     inverterproto fake-battery 001-001-016.json
@@ -128,76 +144,60 @@ def command(
 
     address = parse_address(server, "--server")
     tally = Tally()
+    show = _shower(connections, as_json=as_json, quiet=quiet)
     if files:
         payloads = _load(files, compact=compact)
-        from inverterproto_cli.fakes.sending import send_all
+        from inverterproto_cli.fakes.sending import Plan, send_all
 
-        rewrite, off = time_rule
-        send_all(
-            address,
-            payloads,
-            tally,
-            interval=interval,
-            loops=loops,
-            connections=connections,
-            offset=off if rewrite else None,
-            wait=wait,
-            show=None if quiet else _show,
-        )
+        plan = Plan(payloads, interval, loops, offset, wait)
+        send_all(address, plan, connections, tally, show, lasting)
     else:
-        _live(address, connections, speed, tally)
+        from inverterproto_cli.fakes.driving import live_all
+
+        live_all(address, connections, tally, show, speed=speed, wait=wait, lasting=lasting)
+    if as_json:
+        click.echo(json.dumps(tally.to_json()))
     tally.say()
     if not tally.is_fine:
         sys.exit(1)
 
 
-def _live(address: "Address", count: int, speed: float, tally: "Tally") -> None:
-    """Let batteries live through a day."""
-    import asyncio
+def _shower(connections: int, *, as_json: bool, quiet: bool) -> "Callable[[Exchange], object]":
+    """Return what shows an exchange."""
+    from inverterproto_cli.fakes.shown import OutputError
+    from inverterproto_cli.show import printable
 
-    from inverterproto.alphaess.frame import FRAMING
-    from inverterproto.alphaess.session import Battery, BatterySession
-    from inverterproto_cli.fakes.driving import Clock, drive
-    from inverterproto_cli.fakes.household import DAY, Household
-    from inverterproto_cli.fakes.simulated import battery_measures, battery_serial
-
-    clock = Clock(speed)
-    begin = clock.now()
-
-    async def one(number: int) -> None:
-        battery = Battery(battery_serial(number), battery_measures(Household(number)), begin)
-        session = BatterySession(battery, begin)
+    def show(exchange: "Exchange") -> None:
+        if quiet:
+            return
+        if as_json:
+            text = json.dumps(exchange.to_json())
+        else:
+            number = f"{exchange.connection}: " if connections > 1 else ""
+            text = number + printable(str(exchange))
         try:
-            await drive(session, address, FRAMING, clock, begin + DAY, tally)
+            click.echo(text)
         except OSError as error:
-            tally.wrong[error.strerror or str(error)] += 1
+            raise OutputError from error
 
-    async def all_of_them() -> None:
-        await asyncio.gather(*map(one, range(1, count + 1)))
-
-    with suppress(KeyboardInterrupt):
-        asyncio.run(all_of_them())
+    return show
 
 
-def _load(files: tuple[str, ...], *, compact: bool) -> list[Any]:
+def _load(files: tuple[str, ...], *, compact: bool) -> "list[Payload]":
     """Return all files' messages; nothing is sent if one cannot be."""
     from inverterproto_cli.fakes.payload_files import FileError, NoMessageError, header_of, load
+    from inverterproto_cli.show import printable
 
     try:
         for path in files:
             header_of(path)
         payloads = [load(path, compact=compact) for path in files]
     except NoMessageError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(printable(str(error))) from error
     except FileError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable(str(error))) from error
     for payload in payloads:
         if payload.doubt:
-            click.echo(f"Warning: {payload.name}: {payload.doubt}; sent all the same", err=True)
+            warning = f"Warning: {payload.name}: {payload.doubt}; sent all the same"
+            click.echo(printable(warning), err=True)
     return payloads
-
-
-def _show(text: str) -> None:
-    from inverterproto_cli.show import printable
-
-    click.echo(printable(text))

@@ -1,20 +1,50 @@
-"""Lets a device's session talk to a server over a socket, in time that may run faster.
+"""Lets a simulated battery live: its connections to a server, one after the other.
 
-The session's time is its own: it begins now, and passes `speed` times as fast. What the session
-wants to send is sent, what comes is given to it, and between that it is polled when it says.
+Theory of operation
+-------------------
+*Time* is the battery's own. It begins now and passes `speed` times as fast, but never past a
+message that is not answered: while a reply is awaited the battery's time stands still, and what is
+due meanwhile is done at its time, afterwards. So no message is left out however slow the server or
+the machine is, and any speed is as fast as the server answers. A reply that does not come within
+`wait` seconds of ours is missing; for the battery its own patience is over then.
+
+*Reconnecting.* When a connection ends, the battery connects again after some seconds of its time,
+each time twice as many while nothing is answered, and streams on without a login. Only where a
+server was never there it gives up.
 """
 
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from time import time
+from time import perf_counter, time
+from typing import NamedTuple
 
-from inverterproto.session import Action, Answer, Close, Send, Session
-from inverterproto.stream import Framing, StreamDecoder
+import click
+
+from inverterproto.alphaess.battery import Battery
+from inverterproto.alphaess.battery_session import REPLY_WAIT, BatterySession
+from inverterproto.alphaess.frame import FRAMING, REQUEST
+from inverterproto.alphaess.messages import code_of
+from inverterproto.session import Action, Answer, Close, Send
+from inverterproto.stream import StreamDecoder
 from inverterproto_cli.address import Address
+from inverterproto_cli.fakes.connecting import (
+    Call,
+    Streams,
+    UnreachableError,
+    reason_of,
+    run_all,
+)
 from inverterproto_cli.fakes.exchange import Tally
+from inverterproto_cli.fakes.household import DAY
+from inverterproto_cli.fakes.shown import Exchange, Show
+from inverterproto_cli.fakes.simulated import simulated_battery
+from inverterproto_cli.show import printable
 
-_LONGEST_SLEEP = 1.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 4.0, 120.0
+"""Seconds from the end of a connection to the next one, by the battery's clock."""
+_SHORTEST_PAUSE = 0.05
+"""Seconds that a pause takes at least, however fast the battery lives."""
 
 
 class Clock:
@@ -37,50 +67,179 @@ class Clock:
         return seconds / self._speed
 
 
-async def drive(
-    session: Session,
+class Bench(NamedTuple):
+    """What all batteries of a test bench share.
+
+    Attributes:
+        clock: how fast time passes.
+        until: when all ends, by that clock.
+        wait: seconds, in real time, for a reply.
+        tally: counts.
+        show: is told each exchange.
+    """
+
+    clock: Clock
+    until: float
+    wait: float
+    tally: Tally
+    show: Show
+
+
+class Life:
+    """A battery's life on a test bench.
+
+    Args:
+        number: of the battery.
+        battery: whose life it is.
+        begin: unix time at which it begins.
+        bench: where.
+    """
+
+    def __init__(self, number: int, battery: Battery, begin: float, bench: Bench) -> None:
+        self._number = number
+        self._battery = battery
+        self._lived = begin  # until when it has lived
+        self._bench = bench
+        self._heard = False  # whether anything was answered on this connection
+        self._asked: dict[int, tuple[float, bytes]] = {}  # when, and what: by command
+
+    async def live(self, call: Call) -> None:
+        """Live until the end.
+
+        Args:
+            call: connects to the server.
+
+        Raises:
+            UnreachableError: the server is not there, and never was.
+        """
+        streams = await call()
+        pause = _FIRST_PAUSE
+        while (lost := await self._talk(streams)) is not None:
+            pause = _FIRST_PAUSE if self._heard else min(2 * pause, _LONGEST_PAUSE)
+            while True:
+                if not await self._rest(pause, lost):
+                    return
+                try:
+                    streams = await call()
+                    break
+                except UnreachableError as error:
+                    lost = str(error)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _rest(self, pause: float, lost: str) -> bool:
+        """Let some time pass after a connection was lost; return whether life goes on."""
+        bench = self._bench
+        text = f"{self._battery.serial}: {lost}; again in {pause:g} s of its time"
+        click.echo(printable(text), err=True)
+        await asyncio.sleep(max(bench.clock.real(pause), _SHORTEST_PAUSE))
+        self._lived += pause
+        if self._lived < bench.until:
+            return True
+        bench.tally.blame(f"no connection at the end: {lost}")
+        return False
+
+    async def _talk(self, streams: Streams) -> str | None:
+        """Be the battery on one connection; return why it ended too early, if it did."""
+        reader, writer = streams
+        session = BatterySession(self._battery, self._lived)
+        self._heard = False
+        try:
+            await self._stream(session, reader, writer)
+        except OSError as error:
+            self._carry_out(session.end(self._lived), writer)
+            self._asked.clear()
+            return f"the connection ended: {reason_of(error)}"
+        finally:
+            writer.close()
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await writer.wait_closed()
+        return None
+
+    async def _stream(
+        self, session: BatterySession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        bench, clock = self._bench, self._bench.clock
+        decoder = StreamDecoder(FRAMING)
+        while self._lived < bench.until:
+            self._carry_out(session.poll(self._lived), writer)
+            due = min(session.due, bench.until)
+            if self._asked:
+                patience = min(at for at, _ in self._asked.values()) + bench.wait - perf_counter()
+            elif due <= self._lived:
+                continue
+            else:
+                patience = clock.real(due - clock.now())
+            try:
+                async with asyncio.timeout(max(patience, 0)):
+                    await writer.drain()
+                    chunk = await reader.read(65536)
+            except TimeoutError:
+                self._lived = self._lived + REPLY_WAIT if self._asked else due
+                continue
+            if not chunk:
+                raise ConnectionAbortedError("the server closed it")
+            for item in decoder.feed(chunk):
+                self._carry_out(session.receive(item, self._lived), writer)
+
+    def _carry_out(self, actions: Iterable[Action], writer: asyncio.StreamWriter) -> None:
+        for action in actions:
+            if isinstance(action, Send):
+                if action.data[1] == REQUEST:
+                    self._asked.setdefault(action.data[2], (perf_counter(), action.data))
+                writer.write(action.data)
+            elif isinstance(action, Answer):
+                self._answered(action)
+            elif isinstance(action, Close):
+                raise ConnectionAbortedError(action.reason)
+
+    def _answered(self, answer: Answer) -> None:
+        """Count a reply, or that none came."""
+        name, tally = str(answer.key), self._bench.tally
+        asked, sent = self._asked.pop(code_of(name)[1])
+        seconds = perf_counter() - asked
+        tally.sent += 1
+        if answer.message is not None:
+            self._heard = True
+            tally.reply(seconds)
+        if answer.problem:
+            tally.blame(f"{name}: {answer.problem}")
+        frame = None if answer.message is None else answer.message.frame
+        taken = None if frame is None else seconds
+        self._bench.show(
+            Exchange("exchange", self._number, name, sent, frame, taken, answer.problem)
+        )
+
+
+def live_all(
     address: Address,
-    framing: Framing,
-    clock: Clock,
-    until: float,
+    count: int,
     tally: Tally,
-    begin: Iterable[Action] = (),
+    show: Show,
+    *,
+    speed: float = 1.0,
+    wait: float = 10.0,
+    lasting: float | None = None,
 ) -> None:
-    """Let a session talk until some time by its clock.
+    """Let some batteries live through a day, or until they are stopped.
+
+    Args:
+        address: of the server.
+        count: of batteries.
+        tally: counts.
+        show: is told each exchange.
+        speed: how much faster than life.
+        wait: seconds for a reply.
+        lasting: seconds after which it ends, day or not.
 
     Raises:
-        OSError: the server is not there, or no longer.
+        click.ClickException: the server is not there.
     """
-    reader, writer = await asyncio.open_connection(*address)
-    decoder = StreamDecoder(framing)
-    try:
-        _carry_out(begin, writer, tally, clock)
-        while (now := clock.now()) < until:
-            _carry_out(session.poll(now), writer, tally, clock)
-            await writer.drain()
-            pause = clock.real(min(session.due, until) - clock.now())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(max(pause, 0.0), _LONGEST_SLEEP)):
-                    chunk = await reader.read(65536)
-                    if not chunk:
-                        raise ConnectionResetError("the server closed the connection")
-                    for item in decoder.feed(chunk):
-                        _carry_out(session.receive(item, clock.now()), writer, tally, clock)
-    finally:
-        writer.close()
+    clock = Clock(speed)
+    begin = clock.now()
+    bench = Bench(clock, begin + DAY, wait, tally, show)
 
+    async def one(number: int, call: Call) -> None:
+        await Life(number, simulated_battery(number, begin), begin, bench).live(call)
 
-def _carry_out(
-    actions: Iterable[Action], writer: asyncio.StreamWriter, tally: Tally, clock: Clock
-) -> None:
-    for action in actions:
-        if isinstance(action, Send):
-            writer.write(action.data)
-        elif isinstance(action, Answer):
-            tally.sent += 1
-            if action.message is not None:
-                tally.reply(clock.real(action.seconds))
-            if action.problem:
-                tally.wrong[f"{action.key}: {action.problem}"] += 1
-        elif isinstance(action, Close):
-            raise ConnectionAbortedError(action.reason)
+    run_all(address, count, one, tally, lasting)

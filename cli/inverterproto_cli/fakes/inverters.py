@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from inverterproto.deye.stick import Stick
 from inverterproto.field import Field
 from inverterproto_cli.fakes.household import Household, Moment
+from inverterproto_cli.fakes.totals import Totals
 
 FIRST_LOGGER = 4_290_000_000
 """The serial of the first simulated logger: they are of a kind of their own."""
@@ -28,41 +29,6 @@ def stick(model: "Model", number: int) -> Stick:
     """Return the simulated logger with a number, from 0, and what is told of its inverter."""
     serial = f"SIM{number + 1:07d}"
     return Stick(FIRST_LOGGER + number, serial, sensor_type=model.sensor_type)
-
-
-class Totals:
-    """Energies in kWh since a device was made.
-
-    They are some round number on the day on which the simulation begins, and go on from there by
-    what the days add up to, also backwards.
-
-    Args:
-        household: whose.
-        begin: unix time of the beginning.
-        first: kWh at the beginning of that day.
-    """
-
-    def __init__(self, household: Household, begin: float, first: float = 2000.0) -> None:
-        self._household = household
-        self._begin = household.at(begin).days
-        self._first = first
-        self._before: dict[str, dict[int, float]] = {}
-
-    def at(self, now: float, name: str) -> float:
-        """Return the total at some unix time of what a `Moment` counts by this name, per day."""
-        moment = self._household.at(now)
-        before = self._before.setdefault(name, {self._begin: self._first})
-        first, last = min(before), max(before)
-        for day in range(last, moment.days):
-            before[day + 1] = before[day] + self._day(day, name)
-        for day in range(first, moment.days, -1):
-            before[day - 1] = max(0.1, before[day] - self._day(day - 1, name))
-        today: float = getattr(moment, name)
-        return before[moment.days] + today
-
-    def _day(self, day: int, name: str) -> float:
-        total: float = getattr(self._household.evening(day), name)
-        return total
 
 
 class Measurement(NamedTuple):

@@ -1,21 +1,24 @@
 """Payloads in files whose names say which messages they are: `001-001-016.json`, `1-1-12.csv`.
 
 The three numbers are the header's three bytes (version, direction, command); what follows them is
-free. The file's bytes are the payload as they are: a test bench must be able to misbehave.
+free. The file's bytes are the payload as they are: a test bench must be able to misbehave. What is
+asked to be changed (white space, times) is changed alone: all other bytes stay.
 """
 
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from inverterproto.alphaess.clock import format_stamp, parse_stamp
-from inverterproto.alphaess.frame import ENVELOPE, LONGEST, Frame
-from inverterproto.alphaess.messages import Message
+from inverterproto.alphaess.clock import format_stamp
+from inverterproto.alphaess.frame import ENVELOPE, LONGEST, REQUEST, VERSION, Frame
+from inverterproto.alphaess.messages import KEEP_ALIVE, Message, stamp_of
+from inverterproto.alphaess.payloads import Form
+from inverterproto.alphaess.table import COLUMNS, ROWS, row_fields, scan_table
 from inverterproto.checksum import crc16_modbus
 
+LONGEST_PAYLOAD = LONGEST - ENVELOPE
 _NAME = re.compile(r"([0-9]{1,3})-([0-9]{1,3})-([0-9]{1,3})(?![0-9])", re.ASCII)
 
 
@@ -46,11 +49,11 @@ class Payload(NamedTuple):
         """Return the frame; its times are moved so that the last one is `at`, if that is given.
 
         Args:
-            at: by the battery's clock, as `parse_stamp` has it.
+            at: by the battery's clock, as `clock.format_stamp` has it.
         """
-        payload = self.payload if at is None else _at(self.header, self.payload, at)
-        head = bytes(self.header) + len(payload).to_bytes(4, "big")
-        return head + payload + crc16_modbus(head + payload).to_bytes(2, "big")
+        payload = self.payload if at is None else _at(self.header[2], self.payload, at)
+        body = bytes(self.header) + len(payload).to_bytes(4, "big") + payload
+        return body + crc16_modbus(body).to_bytes(2, "big")
 
 
 def header_of(path: str) -> tuple[int, int, int]:
@@ -78,77 +81,82 @@ def load(path: str, *, compact: bool = False) -> Payload:
 
     Raises:
         NoMessageError: its name does not say which message it is.
-        FileError: it is not there, empty or too large.
+        FileError: it is not there, too large, or empty (only a keep-alive may be that).
     """
     header = header_of(path)
     try:
-        payload = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            payload = file.read(LONGEST_PAYLOAD + 1)
     except OSError as error:
         raise FileError(f"{path}: {error.strerror}") from error
-    if not payload and header[2] != 0:
+    except ValueError as error:  # a NUL in the path
+        raise FileError(f"{path!r}: {error}") from error
+    if not payload and header[2] != KEEP_ALIVE:
         raise FileError(f"{path}: is empty")
-    if len(payload) > LONGEST - ENVELOPE:
-        raise FileError(f"{path}: {len(payload):,} bytes; a frame takes {LONGEST - ENVELOPE:,}")
-    doubt = _doubt(path, payload)
-    if compact and not doubt and path.lower().endswith(".json"):
-        payload = _compacted(payload)
+    if len(payload) > LONGEST_PAYLOAD:
+        raise FileError(f"{path}: is too large: a frame takes {LONGEST_PAYLOAD:,} bytes")
+    doubt = _doubt(path, payload) if payload else ""
+    if compact and not doubt and _is_json(path):
+        payload = compacted(payload)
     return Payload(os.path.basename(path), header, payload, doubt)
+
+
+def _is_json(path: str) -> bool:
+    return path.lower().endswith(".json")
 
 
 def _doubt(path: str, payload: bytes) -> str:
     """Return why a file is not what its name says, or nothing."""
-    if path.lower().endswith(".json"):
+    if _is_json(path):
         try:
-            json.loads(payload)
+            json.loads(payload.decode(), parse_int=str, parse_float=str, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             return f"no JSON: {error}"
     elif path.lower().endswith(".csv"):
-        lines = payload.decode("latin-1").splitlines()
-        if len(lines) < 2 or len({line.count(",") for line in lines if line}) != 1:
-            return "no CSV of a header line and rows of as many cells"
+        problems = scan_table(payload).problems
+        return f"no CSV of stored records: {problems[0]}" if problems else ""
     return ""
 
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[^\s"]++|\s++', re.DOTALL)
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
-def _compacted(payload: bytes) -> bytes:
+_find_tokens = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s"]++', re.DOTALL).findall
+
+
+def compacted(payload: bytes) -> bytes:
     """Return JSON without insignificant white space; all else stays, doubled keys included."""
-    return b"".join(part for part in _TOKEN.findall(payload) if not part.isspace())
+    return b"".join(_find_tokens(payload))
 
 
-def _at(header: tuple[int, int, int], payload: bytes, at: float) -> bytes:
-    """Return a payload whose last time is `at`, and the others as far before it as they were."""
-    version, direction, command = header
-    if version != 1 or direction not in (1, 2):
-        return payload
-    message = Message.parse(Frame(version, direction, command, payload))
+def _at(command: int, payload: bytes, at: float) -> bytes:
+    """Return a payload whose last time is `at`, and the others as far before it as they were.
+
+    Whatever the header says, the payload is read as a battery's; without a time it stays.
+    """
+    message = Message.parse(Frame(VERSION, REQUEST, command, payload))
     fields = message.fields
-    if "Time" in fields:
-        return message.replace({"Time": format_stamp(at)}).payload
-    columns = fields.get("columns", [])
-    if "Time" not in columns:
-        return payload
-    rows = [list(row) for row in fields["rows"]]
-    stamps = list(_stamps(columns, rows))
-    last = max((stamp for stamp in stamps if stamp is not None), default=at)
-    for row, stamp in zip(rows, stamps, strict=True):
-        if stamp is not None:
-            _set_stamp(columns, row, stamp - last + at)
-    return message.replace({"rows": rows}).payload
-
-
-def _stamps(columns: list[str], rows: list[list[object]]) -> Iterator[float | None]:
-    for row in rows:
-        cells = dict(zip(columns, row, strict=False))
-        yield parse_stamp(f"{cells['Date']} {cells.get('Time')}" if "Date" in cells
-                          else cells.get("Time"))  # fmt: skip
-
-
-def _set_stamp(columns: list[str], row: list[object], stamp: float) -> None:
-    date, time = format_stamp(stamp).split(" ")
-    if "Date" in columns:
-        row[columns.index("Date")] = date
-        row[columns.index("Time")] = time
+    if message.content.form is Form.TABLE:
+        changes: dict[str, Any] = {ROWS: _rows_at(fields[COLUMNS], fields[ROWS], at)}
     else:
-        row[columns.index("Time")] = f"{date} {time}"
+        times = [name for name in fields if name.partition("#")[0] == "Time"]
+        changes = dict.fromkeys(times, format_stamp(at))
+    return message.replace(changes).payload if changes else payload
+
+
+def _rows_at(columns: list[str], rows: list[list[Any]], at: float) -> list[list[Any]]:
+    """Return a table's rows with other times; a row without one stays."""
+    told = [row_fields(columns, row) for row in rows]
+    stamps = [stamp_of(fields) for fields in told]
+    last = max((stamp for stamp in stamps if stamp is not None), default=at)
+    moved = []
+    for row, fields, stamp in zip(rows, told, stamps, strict=True):
+        if stamp is not None:
+            text = format_stamp(stamp - last + at)
+            date, time = text.split(" ")
+            new = {"Date": date, "Time": time} if "Date" in fields else {"Time": text}
+            cells = {**fields, **new}.values()
+            row = [*cells, *row[len(fields) :]]
+        moved.append(row)
+    return moved

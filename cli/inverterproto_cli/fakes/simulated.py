@@ -1,12 +1,32 @@
-"""What simulated devices measure, of a household that is made up (`household.py`)."""
+"""What a simulated AlphaESS battery is and measures, in a household that is made up.
+
+It is one of a single phase, its panels on direct current, with all the signs of a real one: what
+inverter and meter give is what the household takes, discharge and import are positive.
+"""
 
 from collections.abc import Callable, Mapping
+from math import hypot
 from typing import Any
 
+from inverterproto.alphaess.battery import Battery
 from inverterproto_cli.fakes.household import Household, Moment
+from inverterproto_cli.fakes.totals import Totals
+from inverterproto_cli.zone import utc_offset
 
-FIRST_DAY = 20_000
-"""Days since 1970 at which totals were zero: in October 2024."""
+CONFIGURATION: Mapping[str, Any] = {
+    "Popv": 6.0,
+    "Minv": "SIM-S5",
+    "Poinv": 5.0,
+    "Cobat": 10.0,
+    "Mbat": "SIM-BAT-10",
+    "Uscapacity": 90,
+    "EMSVersion": "V0.00.00",
+    "GridCharge": False,
+    "CtrDis": False,
+}
+"""What the battery tells of itself; what a server may change of it are the last two."""
+_POWER = 5000
+_REACTIVE = 12
 
 
 def battery_serial(number: int) -> str:
@@ -14,41 +34,54 @@ def battery_serial(number: int) -> str:
     return f"SIM{number:012d}"
 
 
-def battery_measures(household: Household) -> Callable[[float], Mapping[str, Any]]:
-    """Return what an AlphaESS battery in a household measures, by the keys of a full record."""
+def simulated_battery(number: int, now: float) -> Battery:
+    """Return the simulated battery with a number, from 1 on, as it is now; its clock is right."""
+    offset = utc_offset(now)
+    household = Household(number, utc_offset=offset)
+    return Battery(
+        battery_serial(number),
+        battery_measures(household, now),
+        now,
+        offset=offset,
+        configuration=CONFIGURATION,
+    )
+
+
+def battery_measures(household: Household, begin: float) -> Callable[[float], Mapping[str, Any]]:
+    """Return what a battery in a household measures, by the keys of a full record.
+
+    Args:
+        household: in which it is.
+        begin: unix time at which the simulation begins.
+    """
+    totals = Totals(household, begin)
 
     def measure(now: float) -> Mapping[str, Any]:
-        return _battery_record(household.at(now), household.at(now - now % 86400 + 86399))
+        return _record(household.at(now), lambda name: round(totals.at(now, name), 2))
 
     return measure
 
 
-def _battery_record(now: Moment, evening: Moment) -> dict[str, Any]:
-    days = now.days - FIRST_DAY
-
-    def total(name: str) -> float:
-        before: float = getattr(evening, name) * days
-        today: float = getattr(now, name)
-        return round(before + today, 2)
-
+def _record(now: Moment, total: Callable[[str], float]) -> dict[str, Any]:
+    pv, discharge = round(now.pv), round(now.battery, 1) + 0.0  # no -0.0
+    output = pv + round(now.battery)
+    volts = round(48 + now.charge * 0.06, 2)
+    amperes = round(now.battery / volts, 1) + 0.0
     return {
-        "Ppv1": round(now.pv * 0.55),
-        "Ppv2": round(now.pv * 0.45),
-        "Upv1": 380.0 if now.pv else 0.0,
-        "Upv2": 310.0 if now.pv else 0.0,
+        "Ppv1": round(pv * 0.55),
+        "Ppv2": pv - round(pv * 0.55),
+        "Upv1": 380.0 if pv else 0.0,
+        "Upv2": 310.0 if pv else 0.0,
         "Ua": 230.4,
-        "Ub": 230.1,
-        "Uc": 229.8,
+        "Ub": 0.0,
+        "Uc": 0.0,
         "Fac": 50.01,
-        "Ubus": 387.0,
-        "PrealL1": round(now.pv + now.battery),
+        "Ubus": 387,
+        "PrealL1": output,
         "PrealL2": 0,
         "PrealL3": 0,
-        "Tinv": 32.5,
-        "PacL1": 0,
-        "PacL2": 0,
-        "PacL3": 0,
-        "InvWorkMode": 1,
+        "Tinv": 32,
+        "InvWorkMode": 3,
         "EpvTotal": total("pv_today"),
         "Einput": total("imported_today"),
         "Eoutput": total("exported_today"),
@@ -59,13 +92,18 @@ def _battery_record(now: Moment, evening: Moment) -> dict[str, Any]:
         "PmeterL2": 0,
         "PmeterL3": 0,
         "PmeterDC": 0,
-        "Pbat": round(now.battery, 1),
-        "Sva": round(abs(now.pv + now.battery)),
-        "VarAC": 12,
+        "Pbat": discharge,
+        "Sva": round(hypot(output, _REACTIVE)),
+        "VarAC": _REACTIVE,
         "VarDC": 0,
         "SOC": round(now.charge, 1),
-        "BatV": 52.0,
-        "BatC": round(now.battery / 52.0, 1),
+        "BatV": volts,
+        "BatC": amperes,
+        "BmsNum": 1,
+        "SOC1": round(now.charge, 1),
+        "BatC1": amperes,
+        "Pcharge": _POWER,
+        "Pdischarge": _POWER,
         "ErrInv": 0,
         "WarInv": 0,
         "ErrEms": 0,

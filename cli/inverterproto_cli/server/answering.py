@@ -5,7 +5,7 @@ known to be behind; that can change from one frame to the next. To a battery no 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from inverterproto.deye.session import CloudSession as LoggerCloud
 from inverterproto.session import MOST_UNFRAMED, Action, Session, States
 from inverterproto.stream import Item
 from inverterproto_cli.server.keeper import Keeper
+from inverterproto_cli.zone import utc_offset
 
 
 class CarefulLoggerCloud(LoggerCloud):
@@ -68,7 +69,7 @@ def opener(
         return state
 
     def local_time(now: float) -> float | None:
-        return now + _utc_offset(now, zone) if keeper.clock_is_right(now) else None
+        return now + utc_offset(now, zone) if keeper.clock_is_right(now) else None
 
     def open_session(family: str) -> Session:
         if family == "deye":
@@ -87,9 +88,3 @@ def opener(
         )
 
     return open_session
-
-
-def _utc_offset(now: float, zone: tzinfo | None) -> float:
-    """Return a zone's time minus UTC, in seconds."""
-    offset = datetime.fromtimestamp(now, UTC).astimezone(zone).utcoffset()
-    return 0.0 if offset is None else offset.total_seconds()
