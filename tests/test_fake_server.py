@@ -12,7 +12,7 @@ from inverterproto.alphaess.frame import Frame as BatteryFrame
 from inverterproto.alphaess.messages import Message as BatteryMessage
 from inverterproto.deye.commands import reply_bytes
 from inverterproto.deye.frame import Frame
-from inverterproto_cli.server.connection import DeviceConnection
+from inverterproto_cli.server.connection import MOST_UNSENT, DeviceConnection
 from inverterproto_cli.store import Reader
 from tests.alphaess_vectors import CONFIGURATION, RAW, SN, START, changed, status
 from tests.serving import NOW, Served, serving, until
@@ -168,12 +168,12 @@ class TestAnswersWaitForTheStore:
                 stick.send(DATA)
                 await until(lambda: served.counts["record: data"])
                 [connection] = served.listener.connections
-                for number in range(1, 64):
+                for number in range(1, MOST_UNSENT):
                     stick.send(HEARTBEAT)
                     await until(lambda number=number: connection._unsent > number)  # type: ignore[misc]
                 assert not connection._transport.is_reading()
                 stick.send(HEARTBEAT)
-            expected = answer(DATA) + answer(HEARTBEAT) * 64
+            expected = answer(DATA) + answer(HEARTBEAT) * MOST_UNSENT
             assert await stick.receive(len(expected)) == expected
 
     async def test_a_server_that_stops_answers_what_is_in_hand(self, path: Path) -> None:

@@ -17,9 +17,10 @@ from inverterproto.reading import Dated, TimeSource
 from inverterproto.session import Record
 from inverterproto_cli.address import Address
 from inverterproto_cli.server.access import Access
+from inverterproto_cli.server.connection import STALLED
 from inverterproto_cli.server.keeper import Keeper
-from inverterproto_cli.server.listener import STALLED, Listener
-from inverterproto_cli.server.logs import MOST_COMPLAINTS, MOST_LINES, Log
+from inverterproto_cli.server.listener import Listener
+from inverterproto_cli.server.logs import MOST_COMPLAINTS, Log
 from inverterproto_cli.server.unshown import MOST_BYTES, Unshown
 from inverterproto_cli.store import NoStore, Reader, Store
 from tests.attackers import ATTACKS, VICTIM, Attack
@@ -201,10 +202,10 @@ async def test_a_peer_that_does_not_read_takes_little_memory(tmp_path: Path) -> 
         await peer.ask(v5(0x4710, bytes(10)))
         (connection,) = listener.connections
         peer.writer.write(v5(0x4710, bytes(10)) * 400_000)
-        await until(lambda: connection._paused_at is not None)
+        await until(lambda: connection._stalled_since is not None)
         assert connection._transport.get_write_buffer_size() < 1 << 20
-        assert connection._paused_at is not None
-        connection.look(connection._paused_at + STALLED + 1)
+        assert connection._stalled_since is not None
+        connection.look(0.0, connection._stalled_since + STALLED + 1)
         await until(lambda: not listener.connections)
         peer.writer.transport.abort()
 
@@ -215,12 +216,14 @@ async def test_an_end_that_the_peer_does_not_take_is_an_end(tmp_path: Path) -> N
         await peer.ask(v5(0x4710, bytes(10)))
         (connection,) = listener.connections
         peer.writer.write(v5(0x4710, bytes(10)) * 400_000)
-        await until(lambda: connection._paused_at is not None)
-        connection.end("a test says so")
-        connection.look(connection._last + STALLED - 1)
+        await until(lambda: connection._stalled_since is not None)
+        connection.end("test", "a test says so")
+        since = connection._closing_since
+        assert since is not None
+        connection.look(0.0, since + STALLED - 1)
         await asyncio.sleep(0)
         assert listener.connections, "it has its time to take what is left"
-        connection.look(connection._last + STALLED + 1)
+        connection.look(0.0, since + STALLED + 1)
         await until(lambda: not listener.connections)
         peer.writer.transport.abort()
 
@@ -295,24 +298,3 @@ async def test_what_is_never_shown_does_not_wait() -> None:
     keeper.carry_out([record(1)], 1.0)
     assert len(keeper._unshown) == 0
     keeper.carry_out([Dated(record(1).key, 1.0, TimeSource.ARRIVAL)], 1.0)
-
-
-async def test_the_log_says_so_much_and_then_how_much_it_left_out(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.DEBUG, "inverterproto")
-    now = 0.0
-    log = Log(lambda: now)
-    for number in range(2 * MOST_LINES):
-        log.tell("ended", f"ended {number}", connection=number)
-    assert len(caplog.records) == MOST_LINES
-    log.detail("connected", "who asks for all gets all", connection=1)
-    log.tell("stopping", "what is no peer's doing is always said")
-    assert len(caplog.records) == MOST_LINES + 2
-    now = 2.0
-    log.tell("ended", "ended", connection=1)
-    assert [line.getMessage() for line in caplog.records[-2:]] == [
-        f"{MOST_LINES:,} lines were left out: too many at once",
-        "ended",
-    ]
-    assert log.left_out == MOST_LINES
