@@ -148,6 +148,59 @@ async def test_numbers_follow_the_dating_and_each_record_has_one(path: Path) -> 
             assert reader.last_number() == 2
 
 
+async def test_reading_follows_an_index_however_it_is_asked(path: Path) -> None:
+    async with opened(path, Told()) as store:
+        store.keep(record(1), NOW)
+        store.keep(record(2), NOW)
+        store.date(dated(1))
+        await safe(store)
+        with Reader(path) as reader:
+            asked: list[str] = []
+            reader._connection.set_trace_callback(asked.append)
+            assert len(list(reader.newest())) == len(list(reader.newest("2712345678"))) == 2
+            assert len(list(reader.newest(None, NOW))) == 1
+            assert reader.latest(1, "handshake") is None
+            list(reader.unknown())
+            reader._connection.set_trace_callback(None)
+            looks = [text for text in asked if "FROM record" in text]
+            assert len(looks) == 9
+            for text in looks:
+                [*plan] = reader._connection.execute(f"EXPLAIN QUERY PLAN {text}")
+                said = " ".join(row[3] for row in plan)
+                assert "SCAN" not in said, said
+                assert "TEMP B-TREE" not in said, said
+
+
+async def test_the_undated_come_last_in_the_order_of_their_arrival(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inverterproto_cli.store.reader.PAGE", 2)
+    async with opened(path, Told()) as store:
+        for number in range(1, 10):
+            store.keep(record(number, device=str(number % 2)), NOW)
+        for number, time in ((3, NOW), (4, NOW + 1), (5, NOW)):
+            store.date(dated(number, time))
+        store.date(Dated((6).to_bytes(16, "big"), None, TimeSource.UNKNOWN))
+        await safe(store)
+        with Reader(path) as reader:
+            for device in (None, "2712345678"):
+                found = [(kept.stamp or 0) - 1000 for kept in reader.newest(device)]
+                assert found == [4, 5, 3, 9, 8, 7, 6, 2, 1], device
+            assert [kept.stamp for kept in reader.newest("0")] == [1004, 1008, 1006, 1002]
+
+
+async def test_a_device_that_spoke_in_no_family_too_is_one_device(path: Path) -> None:
+    async with opened(path, Told()) as store:
+        store.keep(record(1), NOW)
+        for number, device in ((2, "2301234567"), (3, "99")):
+            unframed = record(number, family=None, kind="unframed", device=device, via=None)
+            store.keep(unframed._replace(known=False), NOW)
+        await safe(store)
+        with Reader(path) as reader:
+            found = sorted((device.serial, device.family) for device in reader.devices())
+    assert found == [("2301234567", "deye"), ("2712345678", "deye"), ("99", None)]
+
+
 async def test_a_store_opened_again_goes_on_where_it_was(path: Path) -> None:
     async with opened(path, Told()) as store:
         store.keep(record(1), NOW)
@@ -420,6 +473,9 @@ class TestRetention:
                 if number % 1000 == 0:
                     store._retention._looked = 0.0
                     await safe(store)
+            for _ in range(2):  # the second look begins when nothing else is at work
+                await safe(store)
+                store._retention._looked = 0.0
             await safe(store)
             await safe(store)
             assert store._retention.size <= 3 << 20

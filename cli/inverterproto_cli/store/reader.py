@@ -1,8 +1,9 @@
 """Looking into the store beside a server that writes it; what is looked at is read in pages."""
 
 import json
-import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from heapq import merge
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +13,9 @@ from inverterproto_cli.store.schema import open_for_reading
 
 PAGE = 500
 """Rows that are read at once: between pages the server may clean up its log."""
+_SHORTEST_PAGE = 20
+_LAST = 1 << 62
+"""No record has so great a number."""
 
 _KEPT = (
     "SELECT record.id, record.number, record.family, record.kind, device.serial, "
@@ -64,6 +68,7 @@ class Kept(NamedTuple):
 class Device(NamedTuple):
     """A device as it is known."""
 
+    id: int
     family: str | None
     serial: str
     via: str | None
@@ -90,41 +95,82 @@ class Reader:
         self._connection.close()
 
     def devices(self) -> list[Device]:
-        """Return all devices, the one last heard first."""
-        rows = self._connection.execute(
-            "SELECT family, serial, via, first, last, answered, state FROM device "
-            "ORDER BY last DESC"
-        ).fetchall()
-        return [Device._make((*row[:6], json.loads(row[6] or "{}"))) for row in rows]
+        """Return all devices, the one last heard first.
 
-    def latest(self, device: str, kind: str) -> Kept | None:
-        """Return the latest record of a kind that a device, or what it carries, sent."""
+        Of what came in no family's frame the device is known by the connection alone: it is
+        another one only if no family knows its serial.
+        """
+        rows = self._connection.execute(
+            "SELECT id, family, serial, via, first, last, answered, state FROM device AS own "
+            "WHERE family IS NOT NULL OR NOT EXISTS (SELECT 1 FROM device "
+            "WHERE serial = own.serial AND family IS NOT NULL) ORDER BY last DESC, id"
+        ).fetchall()
+        return [Device._make((*row[:7], json.loads(row[7] or "{}"))) for row in rows]
+
+    def latest(self, device: int, kind: str) -> Kept | None:
+        """Return the record of device information of a kind that came last from a device."""
         row = self._connection.execute(
-            _KEPT + "WHERE (device.serial = ? OR carrier.serial = ?) AND record.kind = ? "
-            "ORDER BY record.id DESC LIMIT 1",
-            (device, device, kind),
+            f"{_KEPT}WHERE record.kind IN ('handshake', 'configuration') "
+            "AND record.device = ? AND record.kind = ? ORDER BY record.id DESC LIMIT 1",
+            (device, kind),
         ).fetchone()
         return None if row is None else Kept(*row)
 
     def newest(self, device: str | None = None, since: float | None = None) -> Iterator[Kept]:
-        """Yield the records by the time of measuring, the newest first, the undated last."""
-        conditions, values = _conditions(device, since)
-        last: tuple[float, int] | None = None
+        """Yield the records by the time of measuring, the newest first, the undated last.
+
+        Args:
+            device: only of this one and, if it is a logger, of all that it carries.
+            since: only what was measured from then on, in unix seconds.
+        """
+        if device is None:
+            return self._walk(None, since, PAGE)
+        numbers = [one.id for one in self.devices() if device in (one.serial, one.via)]
+        page = max(PAGE // (len(numbers) or 1), _SHORTEST_PAGE)
+        walks = [self._walk(number, since, page) for number in numbers]
+        return merge(*walks, key=_by_time, reverse=True)
+
+    def _walk(self, device: int | None, since: float | None, page: int) -> Iterator[Kept]:
+        """Yield the records of one device, or of all, along an index."""
+        whose, values = ("", ()) if device is None else ("AND record.device = ? ", (device,))
+        yield from self._pages(
+            "WHERE record.known = 1 AND (record.time, record.id) < (?, ?) AND record.time >= ? "
+            f"{whose}ORDER BY record.time DESC, record.id DESC LIMIT ?",
+            (inf, _LAST),
+            lambda kept: (kept.time, kept.id),
+            (-inf if since is None else since, *values, page),
+        )
+        if since is None:
+            yield from self._pages(
+                "WHERE record.known = 1 AND record.time IS NULL AND record.id < ? "
+                f"{whose}ORDER BY record.id DESC LIMIT ?",
+                (_LAST,),
+                lambda kept: (kept.id,),
+                (*values, page),
+            )
+
+    def _pages(
+        self,
+        condition: str,
+        place: tuple[object, ...],
+        place_of: Callable[[Kept], tuple[object, ...]],
+        values: tuple[object, ...],
+    ) -> Iterator[Kept]:
+        """Yield records page by page.
+
+        Args:
+            condition: of which the first values say behind what the page begins.
+            place: where the first page begins.
+            place_of: tells behind which record the next one begins.
+            values: the condition's other values; the last is how many records a page has.
+        """
         while True:
-            more, bound = "", list(values)
-            if last is not None:
-                more = "AND (coalesce(record.time, 0), record.id) < (?, ?) "
-                bound += last
-            rows = self._connection.execute(
-                f"{_KEPT}WHERE record.known = 1 {conditions}{more}"
-                "ORDER BY coalesce(record.time, 0) DESC, record.id DESC LIMIT ?",
-                (*bound, PAGE),
-            ).fetchall()
+            rows = self._connection.execute(_KEPT + condition, (*place, *values)).fetchall()
             kept = [Kept(*row) for row in rows]
             yield from kept
-            if len(kept) < PAGE:
+            if len(kept) < values[-1]:  # type: ignore[operator]
                 return
-            last = kept[-1].time or 0.0, kept[-1].id
+            place = place_of(kept[-1])
 
     def delivered_after(self, number: int, most: int = PAGE) -> list[Kept]:
         """Return the next records by their number."""
@@ -142,17 +188,12 @@ class Reader:
 
     def unknown(self) -> Iterator[Kept]:
         """Yield what nobody understands, the newest first."""
-        before = 1 << 62
-        while True:
-            rows = self._connection.execute(
-                _KEPT + "WHERE record.known = 0 AND record.id < ? ORDER BY record.id DESC LIMIT ?",
-                (before, PAGE),
-            ).fetchall()
-            kept = [Kept(*row) for row in rows]
-            yield from kept
-            if len(kept) < PAGE:
-                return
-            before = kept[-1].id
+        return self._pages(
+            "WHERE record.known = 0 AND record.id < ? ORDER BY record.id DESC LIMIT ?",
+            (_LAST,),
+            lambda kept: (kept.id,),
+            (PAGE,),
+        )
 
     def count(self) -> int:
         """Return how many records there are."""
@@ -160,18 +201,5 @@ class Reader:
         return count
 
 
-def _conditions(device: str | None, since: float | None) -> tuple[str, list[Any]]:
-    text = ""
-    values: list[Any] = []
-    if device is not None:
-        text += "AND (device.serial = ? OR carrier.serial = ?) "
-        values += [device, device]
-    if since is not None:
-        text += "AND record.time >= ? "
-        values.append(since)
-    return text, values
-
-
-def is_locked(error: sqlite3.Error) -> bool:
-    """Return whether an error says that another process has the file for itself."""
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+def _by_time(kept: Kept) -> tuple[float, int]:
+    return (-inf if kept.time is None else kept.time), kept.id

@@ -47,7 +47,9 @@ CREATE TABLE record (
 );
 CREATE UNIQUE INDEX record_key ON record (key);
 CREATE UNIQUE INDEX record_number ON record (number) WHERE number IS NOT NULL;
-CREATE INDEX record_time ON record (time);
+CREATE INDEX record_time ON record (time) WHERE known = 1;
+CREATE INDEX record_device ON record (device, time) WHERE known = 1;
+CREATE INDEX record_about ON record (device, kind) WHERE kind IN ('handshake', 'configuration');
 CREATE INDEX record_unknown ON record (id) WHERE known = 0;
 CREATE INDEX record_undated ON record (device) WHERE source IS NULL;
 CREATE TABLE sink (
@@ -59,9 +61,11 @@ CREATE TABLE sink (
 _REQUESTS = """
 CREATE TABLE request (
     id INTEGER PRIMARY KEY,
-    at REAL NOT NULL,
+    at REAL NOT NULL,           -- when it was made, in unix seconds
     wanted TEXT NOT NULL,       -- JSON
-    answer TEXT                 -- null while nobody has done it
+    progress INTEGER,           -- grows while it is being done
+    answer TEXT,                -- JSON; null while nobody has done it
+    answered REAL               -- when, in unix seconds
 );
 """
 
