@@ -15,7 +15,7 @@ from inverterproto.stream import Framing
 if TYPE_CHECKING:
     from inverterproto.layout import Layout, Row
     from inverterproto.private import Private
-    from inverterproto.session import DeviceState, Session, States
+    from inverterproto.session import CloudSession, DeviceState, States
 
 
 class Message(Protocol):
@@ -221,9 +221,9 @@ class Family:
         masked: bytes = self._module("session").masked(raw)
         return masked
 
-    def cloud_session(self, states: "States", **options: Any) -> "Session":  # noqa: ANN401 - by family
+    def cloud_session(self, states: "States", **options: Any) -> "CloudSession":  # noqa: ANN401 - by family
         """Return the cloud's side of one connection; the options are those of the family's own."""
-        session: Session = self._module("session").CloudSession(states, **options)
+        session: CloudSession = self._module("session").CloudSession(states, **options)
         return session
 
     def state(self, saved: Mapping[str, Any] | None = None) -> "DeviceState":

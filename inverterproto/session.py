@@ -177,6 +177,15 @@ def undatable(key: bytes, now: float, *, historic: bool = False) -> Dated:
     return Dated(key, now, TimeSource.ARRIVAL)
 
 
+class CloudSession(Session, Protocol):
+    """The cloud's side of one connection."""
+
+    @property
+    def serials(self) -> tuple[str, ...]:
+        """The serials of the devices that spoke and are not refused for their number."""
+        ...
+
+
 class UnframedLimit:
     """Tells when a peer has sent too many bytes without a frame.
 

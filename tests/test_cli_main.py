@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from inverterproto_cli.main import COMMANDS, default_config
+from inverterproto_cli.configuration import default_config
+from inverterproto_cli.main import COMMANDS
 from tests.conftest import Run, decode, invoke
 from tests.test_cli_decode import MICRO, STATUS, capture, status
 from tests.vectors import raw
@@ -254,17 +255,17 @@ class TestConfiguration:
     def test_an_option_that_may_be_given_several_times_takes_a_list_of_texts(self) -> None:
         import click
 
-        from inverterproto_cli.main import _defaults
+        from inverterproto_cli.configuration import defaults
 
         @click.command("serve")
         @click.option("--listen", multiple=True)
         def serve() -> None: ...
 
         table: dict[str, Any] = {"listen": ["deye=0.0.0.0:10000", "alphaess=[::]:7777"]}
-        assert _defaults(serve, table, "here") == table
+        assert defaults(serve, table, "here") == table
         for wrong in ("deye", [1], 1):
             with pytest.raises(click.UsageError, match="listen of serve cannot be"):
-                _defaults(serve, {"listen": wrong}, "here")
+                defaults(serve, {"listen": wrong}, "here")
 
 
 def wait_until_it_waits(process: subprocess.Popen[bytes]) -> None:

@@ -165,7 +165,9 @@ async def test_reading_follows_an_index_however_it_is_asked(path: Path) -> None:
             looks = [text for text in asked if "FROM record" in text]
             assert len(looks) == 9
             for text in looks:
-                [*plan] = reader._connection.execute(f"EXPLAIN QUERY PLAN {text}")
+                [*plan] = reader._connection.execute(
+                    f"EXPLAIN QUERY PLAN {text.replace('Inf', '9e999')}"
+                )
                 said = " ".join(row[3] for row in plan)
                 assert "SCAN" not in said, said
                 assert "TEMP B-TREE" not in said, said

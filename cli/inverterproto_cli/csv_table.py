@@ -7,6 +7,7 @@ that occurred, in the order of the vocabulary.
 
 import csv
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import TextIO
 
@@ -21,19 +22,28 @@ IDENTITY = ("device", "via", "kind", "time", "time_source", "historic")
 
 
 class CsvWriter:
-    """Writes the readings of all that was decoded."""
+    """Writes readings, or those of all that was decoded.
 
-    def __init__(self, out: TextIO) -> None:
+    Args:
+        out: where to.
+        identity: the columns that the table begins with.
+    """
+
+    def __init__(self, out: TextIO, identity: Sequence[str] = IDENTITY) -> None:
         self.out = out
+        self._identity = identity
         self._rows = SpooledTemporaryFile(max_size=_IN_MEMORY, mode="w+", encoding="utf-8")  # noqa: SIM115 - closed in close()
         self._keys: set[str] = set()
 
     def write(self, decoded: Decoded) -> None:
         """Keep the readings of one item."""
         for reading in decoded.readings:
-            row = reading.to_json()
-            self._keys.update(reading.values)
-            self._rows.write(json.dumps(row) + "\n")
+            self.add(reading.to_json(), reading.values)
+
+    def add(self, row: Mapping[str, object], values: Iterable[str]) -> None:
+        """Keep a reading as JSON has it; `values` are the keys of its quantities."""
+        self._keys.update(values)
+        self._rows.write(json.dumps(row) + "\n")
 
     def close(self) -> None:
         """Write the table."""
@@ -41,11 +51,11 @@ class CsvWriter:
         # cell2 before cell10: of keys of one kind the shorter comes first
         keys = sorted(self._keys, key=lambda key: (order[template_of(key)], len(key), key))
         table = csv.writer(self.out, lineterminator="\n")
-        table.writerow((*IDENTITY, *keys))
+        table.writerow((*self._identity, *keys))
         self._rows.seek(0)
         for line in self._rows:
             row = json.loads(line)
-            cells = [_cell(row[name]) for name in IDENTITY]
+            cells = [_cell(row[name]) for name in self._identity]
             table.writerow((*cells, *(_cell(row["values"].get(key)) for key in keys)))
         self._rows.close()
         self.out.flush()

@@ -24,6 +24,10 @@ COMMANDS = {
     "sanitize": "Make a dump or capture fit to be posted.",
     "layout": "Show what each byte of a data payload means, and bring new layouts.",
     "fake-server": "Be the cloud for loggers and batteries, on your own machine.",
+    "devices": "Show the devices that were seen, or forget one.",
+    "readings": "Show what was measured, the newest first, or as it comes.",
+    "unknown": "Show what devices said that nobody understands.",
+    "config": "Show which options are in force and where they come from.",
     "fake-battery": "Be an AlphaESS battery: send messages to a server, and check what it replies.",
     "fake-inverter": "Be a logger stick: send an inverter's records to a server, and check what it "
     "replies.",
@@ -76,77 +80,6 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
         ctx.exit()
 
 
-def default_config() -> str:
-    """Return where the configuration file is looked for."""
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return os.path.join(home, "inverterproto", "config.toml")
-
-
-def _read_config(path: str) -> dict[str, dict[str, Any]]:
-    """Return the file's tables, one a command."""
-    import tomllib
-
-    try:
-        with open(path, "rb") as file:
-            tables = tomllib.load(file)
-    except OSError as error:
-        raise click.UsageError(f"configuration {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.UsageError(f"configuration {path}: {error}") from error
-    for name, table in tables.items():
-        if name not in COMMANDS or not isinstance(table, dict):
-            raise click.UsageError(f"configuration {path}: no command called {name!r}")
-    return tables
-
-
-def _defaults(command: click.Command, table: dict[str, Any], path: str) -> dict[str, Any]:
-    """Return a command's table as click wants it: by parameters, of which flags may share one.
-
-    Files that it names are looked for in the folder of the configuration.
-    """
-    where, folder = f"configuration {path}", os.path.dirname(path)
-    options = {
-        spelling.lstrip("-"): option
-        for option in command.params
-        if isinstance(option, click.Option)
-        for spelling in option.opts
-    }
-    defaults: dict[str, Any] = {}
-    for key, value in table.items():
-        option = options.get(key.replace("_", "-"))
-        if option is None:
-            raise click.UsageError(f"{where}: {command.name} has no option {key!r}")
-        if not _suits(option, value):
-            raise click.UsageError(
-                f"{where}: {key} of {command.name} cannot be {value!r}: it is {_kind_of(option)}"
-            )
-        if isinstance(option.type, click.Path):
-            value = [os.path.join(folder, os.path.expanduser(path)) for path in value]
-        if not option.is_flag or option.is_bool_flag:
-            defaults[str(option.name)] = value
-        elif value:
-            defaults[str(option.name)] = option.flag_value
-    return defaults
-
-
-def _kind_of(option: click.Option) -> str:
-    """Return what an option can be in a TOML file."""
-    if option.is_flag:
-        return "true or false"
-    if option.multiple:
-        return 'a list of texts, ["…", …]'
-    return "a number" if option.type is click.FLOAT else 'a text, "…"'
-
-
-def _suits(option: click.Option, value: object) -> bool:
-    """Return whether a value of a TOML file is of a type that the option can take."""
-    if option.is_flag:
-        return isinstance(value, bool)
-    if option.multiple:
-        return isinstance(value, list) and all(isinstance(part, str) for part in value)
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
-
-
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
@@ -168,13 +101,15 @@ def group(ctx: click.Context, config: str | None) -> None:
 
     Speaks Deye/Solarman V5 (loggers on TCP 10000) and AlphaESS (batteries on TCP 7777).
     """
-    path = config or default_config()
-    if config is not None or os.path.exists(path):
-        tables = _read_config(path)
-        name = ctx.invoked_subcommand or ""
-        command = ctx.command.get_command(ctx, name) if isinstance(ctx.command, LazyGroup) else None
-        if command is not None and name in tables:
-            ctx.default_map = {name: _defaults(command, tables[name], path)}
+    from inverterproto_cli.configuration import defaults, read_config
+
+    file = ctx.obj = read_config(config, COMMANDS)
+    name = ctx.invoked_subcommand or ""
+    if file is None or name not in file.tables or not isinstance(ctx.command, click.Group):
+        return
+    command = ctx.command.get_command(ctx, name)
+    if command is not None:
+        ctx.default_map = {name: defaults(command, file.tables[name], file.path)}
 
 
 def main() -> None:

@@ -108,6 +108,11 @@ class CloudSession:
         """The serial that the connection named last."""
         return self._watcher.serial
 
+    @property
+    def serials(self) -> tuple[str, ...]:
+        """The serials that the connection named."""
+        return self._watcher.serials
+
     def receive(self, item: Item, now: float) -> list[Action]:
         """Take what came from the battery; return what to keep, and the answer."""
         if self._limit.reached:

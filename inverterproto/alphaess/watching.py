@@ -120,6 +120,11 @@ class Watcher:
         self._runs: dict[str, RunMasker] = {}  # by sender
         self._told: str | None = None  # the serial of which was said last that it is refused
 
+    @property
+    def serials(self) -> tuple[str, ...]:
+        """The serials that were named."""
+        return tuple(self._known)
+
     def watch(self, item: Item, now: float, sender: str = DEVICE) -> list[Action]:
         """Take an item; return what there is to keep of it, and to tell.
 

@@ -62,6 +62,11 @@ class CloudSession:
         """The serials of the loggers that spoke on the connection."""
         return [logger.name for logger in self._watcher.loggers.values()]
 
+    @property
+    def serials(self) -> tuple[str, ...]:
+        """The serials that the connection named, as those of every family are called."""
+        return tuple(self.loggers)
+
     def receive(self, item: Item, now: float) -> list[Action]:
         """Take a frame or a run of unframed bytes; return what to do about it."""
         if self._limit.reached:

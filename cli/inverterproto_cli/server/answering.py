@@ -11,7 +11,7 @@ from typing import Any
 
 from inverterproto.alphaess.session import CloudSession as BatteryCloud
 from inverterproto.deye.session import CloudSession as LoggerCloud
-from inverterproto.session import MOST_UNFRAMED, Action, Session, States
+from inverterproto.session import MOST_UNFRAMED, Action, CloudSession, States
 from inverterproto.stream import Item
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.zone import utc_offset
@@ -48,7 +48,7 @@ def opener(
     zone: tzinfo | None = None,
     configurations: Mapping[str, bytes] | None = None,
     most_unframed: int = MOST_UNFRAMED,
-) -> Callable[[str], Session]:
+) -> Callable[[str], CloudSession]:
     """Return what makes the session of a family for a connection.
 
     Args:
@@ -71,7 +71,7 @@ def opener(
     def local_time(now: float) -> float | None:
         return now + utc_offset(now, zone) if keeper.clock_is_right(now) else None
 
-    def open_session(family: str) -> Session:
+    def open_session(family: str) -> CloudSession:
         if family == "deye":
             return CarefulLoggerCloud(
                 keeper.clock_is_right,

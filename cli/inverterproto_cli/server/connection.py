@@ -34,7 +34,7 @@ from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 from inverterproto.families import FAMILIES, HEAD, recognise
-from inverterproto.session import Action, Close, Record, Send, Session
+from inverterproto.session import Action, Close, CloudSession, Record, Send
 from inverterproto.stream import Framed, Item, Reason, StreamDecoder
 from inverterproto_cli.server.logs import Where
 
@@ -67,7 +67,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
         now = listener.ticks()
         self._listener = listener
         self._decoder = StreamDecoder(*listener.framings)
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, CloudSession] = {}
         self._family: str | None = None
         self._device: str | None = None
         self._unread = True  # whether no byte has come yet
@@ -193,7 +193,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
                 break
         self._send(answers)
 
-    def _session_of(self, item: Item) -> Session:
+    def _session_of(self, item: Item) -> CloudSession:
         """Return the session of an item's family; of bytes of none, the one of the last frame."""
         if item.framing is not None:
             name = item.framing.family
@@ -309,6 +309,10 @@ class DeviceConnection(asyncio.BufferedProtocol):
             self._transport.abort()
         elif ticks - self._framed_at > self._listener.idle:
             self.end("silent", "no frame came for too long")
+
+    def heard(self, serial: str) -> bool:
+        """Return whether a device spoke here."""
+        return any(serial in session.serials for session in self._sessions.values())
 
     def stop(self) -> None:
         """Take no more; what is in hand is still answered."""

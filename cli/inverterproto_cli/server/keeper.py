@@ -157,6 +157,14 @@ class Keeper:
             f"neither kept nor answered: {self._most_devices} devices are the most (--max-devices)"
         )
 
+    def forget(self, serial: str) -> None:
+        """Know nothing of a device any more; the store is another matter."""
+        for key in [(family, serial) for family in FAMILIES]:
+            self._states.pop(key, None)
+            self._written.pop(key, None)
+            self._remembered.pop(key, None)
+        self._unshown.forget(serial)
+
     def carry_out(self, actions: Iterable[Action], now: float, **where: Unpack[Where]) -> bool:
         """Do what is to be done but for sending and closing.
 

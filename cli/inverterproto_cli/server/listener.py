@@ -18,7 +18,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from inverterproto.families import framings
-from inverterproto.session import Session
+from inverterproto.session import CloudSession
 from inverterproto_cli.address import Address
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.connection import DeviceConnection
@@ -37,7 +37,7 @@ PIECE = 4096
 PATIENCE = 5.0
 """Seconds for the last answers, when the server stops."""
 
-Open = Callable[[str], Session]
+Open = Callable[[str], CloudSession]
 """Makes the session of a family for a connection."""
 
 
@@ -154,6 +154,12 @@ class Listener:
         now, ticks = self.clock(), self.ticks()
         for connection in tuple(self.connections):
             connection.look(now, ticks)
+
+    def end_of(self, serial: str) -> None:
+        """End the connections on which a device spoke; it comes again as a new one."""
+        for connection in tuple(self.connections):
+            if connection.heard(serial):
+                connection.end("forgotten", "the device is forgotten")
 
     async def close(self, patience: float = PATIENCE) -> None:
         """Accept no more, take no more, let what is in hand be answered, end all connections."""

@@ -17,7 +17,7 @@ from inverterproto_cli.server.logs import Log
 from inverterproto_cli.server.outlet import Outlet
 from inverterproto_cli.show import printable
 
-_FIRST = (
+FIRST = (
     "active_power", "pv_power", "grid_power", "battery_power", "state_of_charge", "energy_today",
     "pv_energy_today", "energy_total",
 )  # fmt: skip
@@ -45,7 +45,7 @@ def line(reading: Reading) -> str:
     if reading.historic:
         parts.append("historic")
     values = reading.values
-    keys = [key for key in _FIRST if key in values]
+    keys = [key for key in FIRST if key in values]
     keys += [key for key in values if key not in keys and not lookup(key).diagnostic]
     for key in keys[:_MOST]:
         unit = lookup(key).unit

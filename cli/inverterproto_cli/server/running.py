@@ -21,6 +21,7 @@ from inverterproto_cli import event_loop
 from inverterproto_cli.address import Address
 from inverterproto_cli.server.listener import Listener
 from inverterproto_cli.server.options import Serving
+from inverterproto_cli.server.requested import Requests
 from inverterproto_cli.store import Store, StoreError
 
 SWEEP = 1.0
@@ -154,6 +155,7 @@ class Watch:
         self._serving = serving
         self._begin = listener.ticks()
         self._hinted = False
+        self._requests = Requests(serving.keeper, serving.log, listener.end_of)
 
     def turn(self) -> None:
         """Do it; a fault of ours is told, and the next turn comes all the same."""
@@ -162,6 +164,7 @@ class Watch:
         try:
             listener.sweep()
             serving.keeper.settle(now)
+            self._requests.look(now)
             if serving.capture is not None:
                 serving.capture.flush()
         except Exception:  # noqa: BLE001 - whatever it is, devices are still answered

@@ -34,6 +34,11 @@ class Unshown:
         while self.size > MOST_BYTES:
             self.take(next(iter(self._records)))
 
+    def forget(self, serial: str) -> None:
+        """Let no record of a device, or of what it carries, wait any longer."""
+        for key in [k for k, one in self._records.items() if serial in (one.device, one.via)]:
+            self.take(key)
+
     def take(self, key: object) -> Record | None:
         """Return the record with a key, which waits no longer; None if there is none."""
         record = self._records.pop(key, None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inverterproto.reading import Dated
 from inverterproto.session import Record
+from inverterproto_cli.store.forgetting import Removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +76,7 @@ class Batch:
         self.dates: list[tuple[Any, ...]] = []
         self.devices: dict[int, DeviceRow] = {}
         self.states: dict[int, dict[str, Any]] = {}
+        self.removals: list[Removal] = []
 
     def __bool__(self) -> bool:
         return bool(
@@ -85,6 +87,7 @@ class Batch:
             or self.states
             or self.waiting
             or self.jobs
+            or self.removals
         )
 
     def __len__(self) -> int:
@@ -129,10 +132,26 @@ class Batch:
         """Note what is remembered of a device."""
         self.states[device] = state
 
+    def forget(self, removal: Removal) -> None:
+        """Remove devices with all that they sent until now."""
+        self.removals.append(removal)
+        gone = removal.devices
+        for key, row in list(self.rows.items()):
+            if row[3] in gone:
+                self.size -= len(row[12])
+                del self.rows[key]
+            elif row[4] in gone:
+                self.rows[key] = (*row[:4], None, *row[5:])
+        for device in gone:
+            self.devices.pop(device, None)
+            self.states.pop(device, None)
+
     def write(self, connection: sqlite3.Connection) -> None:
         """Write all of it in one transaction; what fails leaves no trace."""
         connection.execute("BEGIN IMMEDIATE")
         try:
+            for removal in self.removals:
+                removal.finish(connection)
             if self.devices:
                 connection.executemany(_DEVICE, self.devices.values())
             if self.rows:
@@ -159,6 +178,8 @@ class Batch:
 
     def add(self, later: "Batch") -> None:
         """Take in a batch that came after this one."""
+        for removal in later.removals:
+            self.forget(removal)
         for key, row in later.rows.items():
             if key in self.rows:
                 self.repeats[key] = self.repeats.get(key, 0) + 1

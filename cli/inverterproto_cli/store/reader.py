@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from inverterproto.errors import ProtocolError
 from inverterproto.families import FAMILIES
 from inverterproto.reading import Dated, Reading, TimeSource
 from inverterproto_cli.store.schema import open_for_reading
@@ -50,10 +51,13 @@ class Kept(NamedTuple):
 
     def message(self) -> Any:  # noqa: ANN401 - the family's own message, or None
         """Return what the frame says, or None of bytes that are none."""
-        if self.family is None or self.kind == "unframed":
+        family = FAMILIES.get(self.family or "")
+        if family is None or self.kind == "unframed":
             return None
-        family = FAMILIES[self.family]
-        return family.message(family.framing.parse(self.frame))
+        try:
+            return family.message(family.framing.parse(self.frame))
+        except ProtocolError:  # whatever happened to the file, the other records can be read
+            return None
 
     def readings(self, confidence: str = "B") -> list[Reading]:
         """Return what was measured, by today's layouts, with the time it was given."""
@@ -129,6 +133,10 @@ class Reader:
         page = max(PAGE // (len(numbers) or 1), _SHORTEST_PAGE)
         walks = [self._walk(number, since, page) for number in numbers]
         return merge(*walks, key=_by_time, reverse=True)
+
+    def newest_of(self, device: int, most: int) -> Iterator[Kept]:
+        """Yield the records of one device by its number, the newest first, in pages of `most`."""
+        return self._walk(device, None, most)
 
     def _walk(self, device: int | None, since: float | None, page: int) -> Iterator[Kept]:
         """Yield the records of one device, or of all, along an index."""

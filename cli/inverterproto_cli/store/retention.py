@@ -5,6 +5,7 @@ nobody understands has a budget of its own, so that a flood of junk evicts no re
 in small steps after a commit, in the writer thread, so that no answer waits for long.
 """
 
+import math
 import os
 import sqlite3
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Keep:
 
 
 DEFAULT = Keep()
+ALL = Keep(days=math.inf, size=1 << 62, unknown=1 << 62)
+"""For who has the store for a moment, and does not know how much its server keeps."""
 
 
 class Retention:
@@ -61,7 +64,10 @@ class Retention:
 
     def after(self, batch: "Batch", now: float | None = None) -> None:
         """Remove what is too much, after a batch was written."""
-        self._unknown += batch.unknown
+        if batch.removals:
+            self._unknown = self._count_unknown()
+        else:
+            self._unknown += batch.unknown
         if self._unknown > self._keep.unknown:
             self._trim_unknown()
         now = time() if now is None else now

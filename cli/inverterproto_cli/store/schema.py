@@ -127,24 +127,47 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     """Open the file beside a server that may be writing to it.
 
     Raises:
-        StoreError: it is not there, or cannot be read.
+        StoreError: it is not there, or cannot be read, or is of another version.
     """
+    return _open_beside(path, "ro")
+
+
+def open_for_requests(path: Path) -> sqlite3.Connection:
+    """Open the file beside a server, to write to the table of requests.
+
+    Raises:
+        StoreError: it is not there, or cannot be opened, or is of another version.
+    """
+    return _open_beside(path, "rw")
+
+
+def _open_beside(path: Path, mode: str) -> sqlite3.Connection:
     if not path.exists():
-        raise StoreError(f"store {path}: there is none yet (fake-server and proxy make it)")
+        raise StoreError(f"store {path}: there is none yet (a server makes it)")
+    connection = None
     try:
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
         )
         version = _version(connection)
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise StoreError(f"store {path}: {error}") from error
-    if version != len(MIGRATIONS):
-        connection.close()
-        raise StoreError(
-            f"store {path}: of version {version}, this program reads version {len(MIGRATIONS)}"
-            + (" (a server that is started brings it up)" if version < len(MIGRATIONS) else "")
-        )
-    return connection
+    if version == len(MIGRATIONS):
+        return connection
+    connection.close()
+    what = f"store {path}: of version {version}, this program reads version {len(MIGRATIONS)}"
+    older = version < len(MIGRATIONS)
+    todo = (
+        "start a server of this program once, it brings it up"
+        if older
+        else "a later release wrote it: install that one"
+    )
+    raise StoreError(f"{what}; {todo}")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

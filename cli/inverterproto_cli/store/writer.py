@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -11,6 +12,7 @@ from typing import Any
 from inverterproto.reading import Dated
 from inverterproto.session import Record
 from inverterproto_cli.store.batch import Batch, DeviceRow
+from inverterproto_cli.store.forgetting import Removal, StillWanted
 from inverterproto_cli.store.lock import Lock
 from inverterproto_cli.store.retention import DEFAULT, Keep, Retention
 from inverterproto_cli.store.schema import StoreError, is_damage, open_for_writing, set_aside
@@ -109,7 +111,11 @@ class Store:
         rows = execute("SELECT id, family, serial, via, first, last, answered FROM device")
         for row in map(DeviceRow._make, rows):
             self._devices[row.family, row.serial] = row
-        self._number = execute("SELECT coalesce(max(number), 0) FROM record").fetchone()[0]
+        # No number comes twice to a sink, though the last ones were removed.
+        self._number = execute(
+            "SELECT coalesce(max(number), 0) FROM "
+            "(SELECT max(number) AS number FROM record UNION ALL SELECT max(number) FROM sink)"
+        ).fetchone()[0]
         self._next_device = max((row.id for row in self._devices.values()), default=0) + 1
         self.newest = execute(
             "SELECT coalesce(max(arrival), 0) FROM (SELECT arrival FROM record "
@@ -210,6 +216,48 @@ class Store:
         """Let the writer thread do something in the next transaction."""
         self._batch.jobs.append(job)
         self._hand_over_soon()
+
+    def forget(
+        self, serial: str, still_wanted: StillWanted, done: Callable[[Removal], object]
+    ) -> list[DeviceRow]:
+        """Remove a device, the inverters that it carries, and their records.
+
+        Args:
+            serial: of the device.
+            still_wanted: is asked before each step, in the writer thread.
+            done: is called once all is gone.
+
+        Returns:
+            What goes, the device itself first; nothing if it is not known.
+        """
+        rows = [row for row in self._devices.values() if row.serial == serial]
+        if not rows:
+            return []
+        rows += (row for row in self._devices.values() if row.via == serial != row.serial)
+        self._forget_on(Removal((row.id for row in rows), still_wanted), done)
+        return rows
+
+    def _forget_on(self, removal: Removal, done: Callable[[Removal], object]) -> None:
+        """Do the next step of a removal."""
+        if removal.withdrawn:
+            done(removal)
+        elif not removal.at_end:
+            self.do(removal.step)
+            self.when_safe(partial(self._forgot_some, removal, done))
+        else:
+            for key in [key for key, row in self._devices.items() if row.id in removal.devices]:
+                del self._devices[key]
+            self._batch.forget(removal)
+            self.when_safe(partial(self._forgot_all, removal, done))
+
+    def _forgot_some(self, removal: Removal, done: Callable[[Removal], object]) -> None:
+        removal.stepped()
+        self._forget_on(removal, done)
+
+    @staticmethod
+    def _forgot_all(removal: Removal, done: Callable[[Removal], object]) -> None:
+        removal.stepped()
+        done(removal)
 
     # From the loop to the thread and back
 

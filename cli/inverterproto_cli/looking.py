@@ -1,0 +1,52 @@
+"""What all commands share that look into the store: which file, and what to say if it is not there.
+
+Nothing is written: a server may be at work on the same file.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from inverterproto_cli.show import printable
+from inverterproto_cli.store import Reader, StoreError, default_path
+
+store_option = click.option(
+    "--store",
+    "store_path",
+    metavar="FILE",
+    envvar="INVERTERPROTO_STORE",
+    help="Look into this file.  [default: inverterproto.db in your data folder]",
+)
+
+
+def path_of(store: str | None) -> Path:
+    """Return the store's file; one that is not the default is named on standard error."""
+    path = Path(store) if store else default_path()
+    if path.absolute() != default_path().absolute():
+        click.echo(printable(f"store: {path}"), err=True)
+    return path
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Reader]:
+    """Yield a reader of the store.
+
+    Raises:
+        click.ClickException: there is no store, or it cannot be read.
+    """
+    with explained(path), Reader(path) as reader:
+        yield reader
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Make of the store's troubles a line for people."""
+    try:
+        yield
+    except StoreError as error:
+        raise click.ClickException(printable(str(error))) from error
+    except sqlite3.Error as error:
+        raise click.ClickException(printable(f"store {path}: {error}")) from error

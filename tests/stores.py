@@ -1,0 +1,55 @@
+"""Stores as a server leaves them, for tests of what looks into them.
+
+`filled` lets real frames go through the sessions and a `Keeper` into a store, at given times, as
+the fake server does with what comes in from devices.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from inverterproto.families import FAMILIES, framings
+from inverterproto.stream import StreamDecoder
+from inverterproto_cli.server.keeper import Keeper
+from inverterproto_cli.server.logs import Log
+from inverterproto_cli.store import Store
+from inverterproto_cli.store.retention import ALL
+
+FIRST = 1_712_596_450.0
+"""When the micro-inverter's live frame may have come: seven seconds after it was measured."""
+
+
+class Came(NamedTuple):
+    """Bytes that came on a connection of their own, from a device of some family."""
+
+    data: bytes
+    at: float = FIRST
+    family: str = "deye"
+
+
+def filled(path: Path, came: Iterable[Came]) -> Path:
+    """Put what came into a store; return its path."""
+
+    def say(event: str, text: str) -> None:
+        raise AssertionError(f"{event}: {text}")
+
+    async def main() -> None:
+        store = Store(path, say, keep=ALL)
+        store.open()
+        keeper = Keeper(store, Log())
+        keeper.open()
+        for data, at, family in came:
+            session = FAMILIES[family].cloud_session(partial(keeper.state, family))
+            decoder = StreamDecoder(*framings())
+            for item in [*decoder.feed(data), *decoder.flush()]:
+                keeper.carry_out(session.receive(item, at), at)
+            keeper.settle(at)
+        await store.close()
+
+    with suppress(FileNotFoundError):
+        path.unlink()
+    asyncio.run(main())
+    return path
