@@ -114,9 +114,8 @@ def kind_of(option: click.Option) -> str:
         return "true or false"
     if option.multiple:
         return 'a list of texts, ["…", …]'
-    if option.count:
-        return "a whole number"
-    return "a number" if option.type is click.FLOAT else 'a text, "…"'
+    numeric = isinstance(option.type, click.types.IntParamType | click.types.FloatParamType)
+    return "a number" if numeric else 'a text, "…"'
 
 
 def _suits(option: click.Option, value: object) -> bool:
