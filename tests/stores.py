@@ -6,7 +6,6 @@ the fake server does with what comes in from devices.
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -30,8 +29,8 @@ class Came(NamedTuple):
     family: str = "deye"
 
 
-def filled(path: Path, came: Iterable[Came]) -> Path:
-    """Put what came into a store; return its path."""
+def filled(path: Path, came: Iterable[Came], *, anew: bool = True) -> Path:
+    """Put what came into a store, a new one unless told otherwise; return its path."""
 
     def say(event: str, text: str) -> None:
         raise AssertionError(f"{event}: {text}")
@@ -49,7 +48,7 @@ def filled(path: Path, came: Iterable[Came]) -> Path:
             keeper.settle(at)
         await store.close()
 
-    with suppress(FileNotFoundError):
-        path.unlink()
+    if anew:
+        path.unlink(missing_ok=True)
     asyncio.run(main())
     return path

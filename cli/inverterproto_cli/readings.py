@@ -238,9 +238,11 @@ def _follow(
     from inverterproto_cli.server.live import line
 
     def show(kept: "Kept") -> None:
-        for one in kept.readings(confidence):
-            text = json.dumps(to_json(kept, one)) if as_json else line(one)
-            sys.stdout.write(text + "\n")
+        for found in _found([kept], confidence):
+            if as_json:
+                sys.stdout.write(json.dumps(to_json(*found)) + "\n")
+            elif _is_measured(found):
+                sys.stdout.write(line(found[1]) + "\n")
 
     most = min(limit or MOST_LOOK_BACK, MOST_LOOK_BACK)
     with reading(path) as reader:

@@ -1,0 +1,254 @@
+"""`inverterproto readings`: tables, JSON, CSV, and what comes as it comes."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inverterproto_cli.local_time import LocalTimes, parse_since
+from inverterproto_cli.readings import LIMIT, new_records
+from tests.alphaess_vectors import RAW, SN, START, status
+from tests.conftest import Run, invoke
+from tests.programs import PATIENCE, Program, fake_server
+from tests.stores import FIRST, Came, filled
+from tests.vectors import raw
+
+MICRO, LOGGER = "2301234567", "2712345678"
+SEEN = (
+    Came(RAW["status-1"], START, "alphaess"),
+    Came(RAW["status-2"], START + 10, "alphaess"),
+    Came(raw("handshake-86")),
+    Came(raw("micro-5408-realtime")),
+    Came(raw("tsun-data-02b0"), FIRST + 5),
+)
+
+
+@pytest.fixture(autouse=True)
+def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let local time be another than UTC."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return filled(tmp_path / "own.db", SEEN)
+
+
+def many(path: Path, count: int) -> Path:
+    """Fill a store with statuses of a battery, 10 s apart."""
+    came = b"".join(status(START + 39_600 + 10 * number) for number in range(count))
+    return filled(path, [Came(came, START, "alphaess")])
+
+
+def readings(store: Path, *options: str) -> Run:
+    return invoke("readings", "--store", store, *options)
+
+
+def as_json(store: Path, *options: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in readings(store, "--json", *options).out.splitlines()]
+
+
+class TestJson:
+    def test_it_is_that_of_decode_with_what_the_store_knows(self, store: Path) -> None:
+        [decoded] = invoke(
+            "decode", "--json", "-q", raw("micro-5408-realtime").hex()
+        ).out.splitlines()
+        [reading] = json.loads(decoded)["readings"]
+        [found] = as_json(store, "--device", MICRO)
+        assert found == {
+            "family": "deye", **reading, "arrival": "2024-04-08T17:14:10Z", "answered": "us",
+        }  # fmt: skip
+
+    def test_the_newest_come_first_and_the_undated_last(self, store: Path) -> None:
+        times = [one["time"] for one in as_json(store)]
+        assert times == [*sorted(filter(None, times), reverse=True), None]
+
+    def test_a_logger_stands_for_what_it_carries(self, store: Path) -> None:
+        assert {one["device"] for one in as_json(store, "--device", LOGGER)} == {MICRO, LOGGER}
+        assert as_json(store, "--device", "7") == []
+
+    def test_since_leaves_out_what_is_older_or_undated(self, store: Path) -> None:
+        assert len(as_json(store, "--since", "2024-04-08T17:00:00Z")) == 1
+        assert len(as_json(store, "--since", "100000d")) == len(as_json(store)) - 1
+
+    def test_the_confidence_may_be_another(self, tmp_path: Path) -> None:
+        store = filled(tmp_path / "own.db", [Came(raw("solis-0504"))])
+        sure, guessed = (
+            set(as_json(store, "--confidence", level)[0]["values"]) for level in ("b", "C")
+        )
+        assert guessed > sure
+
+
+class TestTable:
+    def test_it_has_local_times_with_the_offset_told_once(self, store: Path) -> None:
+        shown = readings(store)
+        assert shown.err == f"store: {store}\n"
+        head, *rows = shown.out.splitlines()
+        assert head.startswith(("time (+01:00)", "time (+02:00)"))
+        assert "active_power W" in head
+        assert len(rows) == 4, "what tells of the logger alone has nothing to show"
+        assert "2024-04-08 19:14:03" in rows[0]
+        assert rows[0].index(" 4 ") + 2 == head.index("active_power W") + len("active_power W")
+
+    def test_it_fits(self, store: Path) -> None:
+        assert max(map(len, readings(store).out.splitlines())) <= 120
+
+    def test_so_many_are_shown_and_it_says_that_there_are_more(self, tmp_path: Path) -> None:
+        store = many(tmp_path / "own.db", LIMIT + 1)
+        shown = readings(store)
+        assert len(shown.out.splitlines()) == 1 + LIMIT
+        assert shown.err.endswith(f"the newest {LIMIT} (--limit 0 shows all)\n")
+        shown = readings(store, "--limit", "0")
+        assert len(shown.out.splitlines()) == 1 + LIMIT + 1
+        assert shown.err == f"store: {store}\n"
+        assert len(as_json(store)) == LIMIT + 1
+        assert len(as_json(store, "--limit", "7")) == 7
+
+    def test_a_long_one_comes_in_blocks_each_with_its_head(self, tmp_path: Path) -> None:
+        lines = readings(many(tmp_path / "own.db", 450), "--limit", "0").out.splitlines()
+        assert len(lines) == 450 + 3
+        assert sum(line.startswith("time") for line in lines) == 3
+
+
+class TestCsv:
+    def test_it_has_the_columns_of_decode_and_more(self, store: Path) -> None:
+        rows = list(csv.DictReader(StringIO(readings(store, "--csv").out)))
+        assert len(rows) == len(as_json(store))
+        micro = next(row for row in rows if row["device"] == MICRO)
+        assert (micro["family"], micro["active_power"], micro["answered"]) == ("deye", "4", "us")
+        assert micro["arrival"] == "2024-04-08T17:14:10Z"
+
+    def test_it_cannot_be_followed(self, store: Path) -> None:
+        shown = readings(store, "--csv", "--follow")
+        assert (shown.code, shown.out) == (2, "")
+
+
+class TestSince:
+    @pytest.mark.parametrize(
+        ("text", "ago"),
+        [
+            ("90s", 90),
+            ("15m", 900),
+            ("2h", 7200),
+            ("1.5 h", 5400),
+            ("3D", 259_200),
+            ("1w", 604_800),
+        ],
+    )
+    def test_it_may_be_a_span(self, text: str, ago: float) -> None:
+        assert parse_since(text, FIRST) == FIRST - ago
+
+    @pytest.mark.parametrize(
+        "text", ["2024-04-08T17:14:10Z", "2024-04-08T19:14:10", "2024-04-08 18:14:10+01:00"]
+    )
+    def test_it_may_be_a_time_local_if_it_does_not_say(self, text: str) -> None:
+        assert parse_since(text, 0) == FIRST
+
+    @pytest.mark.parametrize("text", ["", "soon", "2", "h", "-2h", "9" * 400 + "h"])
+    def test_what_is_no_time_is_wrong_usage(self, text: str, store: Path) -> None:
+        shown = readings(store, "--since", text)
+        assert shown.code == 2
+        assert "is no time" in shown.err
+
+    def test_summer_and_winter_are_told_apart(self) -> None:
+        times = LocalTimes(FIRST)
+        assert times.head("time") == "time (+02:00)"
+        assert times.text(FIRST) == "2024-04-08 19:14:10"
+        assert times.text(FIRST - 60 * 86400) == "2024-02-08 18:14:10+0100"
+        assert times.text(None) == "unknown"
+
+
+def looks(*steps: Callable[[], object]) -> Callable[[], bool]:
+    """Return what waits: each time something befalls, and at last nobody wants to see more."""
+    left = list(steps)
+
+    def wait() -> bool:
+        if not left:
+            return False
+        left.pop(0)()
+        return True
+
+    return wait
+
+
+class TestNewRecords:
+    def test_each_is_given_once_when_it_is_dated(self, tmp_path: Path) -> None:
+        store = filled(tmp_path / "own.db", SEEN[:2])
+
+        def come(more: Came) -> Callable[[], object]:
+            return lambda: filled(store, [more], anew=False)
+
+        later = [SEEN[1], Came(status(START + 39_712 + 20), START + 20, "alphaess")]
+        wait = looks(*map(come, later), lambda: None)
+        assert [kept.number for kept in new_records(store, 2, wait)] == [3]
+
+    def test_one_that_was_begun_anew_is_followed_from_its_beginning(self, tmp_path: Path) -> None:
+        store = filled(tmp_path / "own.db", SEEN)
+        other = filled(tmp_path / "other.db", SEEN[:2])
+        wait = looks(lambda: os.replace(other, store))
+        assert [kept.number for kept in new_records(store, 5, wait)] == [1, 2]
+
+    def test_when_the_last_ones_are_forgotten_the_next_ones_are_shown_and_no_others(
+        self, tmp_path: Path
+    ) -> None:
+        store = filled(tmp_path / "own.db", [SEEN[0], SEEN[3]])
+        wait = looks(
+            lambda: invoke("devices", "forget", LOGGER, "--yes", "--store", store),
+            lambda: filled(store, [SEEN[1]], anew=False),
+        )
+        assert [kept.device for kept in new_records(store, 2, wait)] == [SN]
+
+
+class TestFollow:
+    def test_what_comes_is_shown_as_it_comes_and_ctrl_c_ends_it(self, tmp_path: Path) -> None:
+        store = tmp_path / "server.db"
+        with fake_server("--store", store) as server:
+            [port] = server.ports()
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as logger:
+                logger.sendall(raw("tsun-data-02b0"))
+                assert logger.recv(23)
+                with Program("readings", "--follow", "--json", "--store", store) as following:
+                    following.line("Y17E7A0123456789", of="out")
+                    logger.sendall(raw("micro-5408-realtime"))
+                    shown = json.loads(following.line(MICRO, of="out"))
+                    assert shown["values"]["active_power"] == 4
+                    assert following.stop(signal.SIGINT) == 0
+                    assert following.err == [f"store: {store}"]
+            assert server.stop() == 0
+
+    def test_a_reader_that_goes_ends_it_though_nothing_comes(self, store: Path) -> None:
+        program = "from inverterproto_cli.main import main; main()"
+        with subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-c", program, "readings", "-f", "--store", str(store)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            line = process.stdout.readline()
+            process.stdout.close()
+            complaints = process.stderr.read()
+            assert process.wait(PATIENCE) == 0
+        assert SN in line, "the last ones come first, the oldest of them at the top"
+        assert "times are local, UTC+0" in complaints
+        assert "Traceback" not in complaints
+
+    def test_since_and_limit_say_how_far_back_it_begins(self, store: Path) -> None:
+        with Program(
+            "readings", "-f", "--limit", "1", "--since", "100000d", "--store", store
+        ) as following:
+            following.line(MICRO, of="out")
+            assert following.stop() == 0
+        assert len(following.out) == 1
