@@ -78,6 +78,15 @@ class TestList:
         assert "Storion-GINLANG-S5 " in rest[-1]
         assert "+39,712 s" in rest[-1]
 
+    @pytest.mark.parametrize("width", [60, 100])
+    def test_on_a_terminal_it_fits(
+        self, store: Path, width: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("inverterproto_cli.devices.terminal_width", lambda: width)
+        lines = devices("--store", store).out.splitlines()
+        assert max(map(len, lines)) <= max(width, 9 * 8 + 8 * 2)
+        assert "…" in lines[1]
+
     def test_the_default_store_is_looked_into_and_not_named(self) -> None:
         filled(default_path(), SEEN[:1])
         shown = devices()

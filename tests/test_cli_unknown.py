@@ -51,9 +51,9 @@ class TestCounted:
         head, *rows = shown.out.splitlines()
         assert head.split()[:7] == ["count", "family", "kind", "detail", "from", "device", "length"]
         cells = [row.split()[:6] for row in rows]
-        assert cells[0] == ["3", "deye", "data", "0x7777", "device", "2301234567"]
+        assert cells[0] == ["3", "deye", "data", "0x7777", "device", LOGGER]
         assert sorted(cells[1:]) == [
-            ["1", "deye", "data", "0x8888", "device", "2301234567"],
+            ["1", "deye", "data", "0x8888", "device", LOGGER],
             ["1", "–", "unframed", "–", "device", LOGGER],
         ]
         assert "a5 " in rows[0]

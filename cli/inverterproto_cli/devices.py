@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inverterproto_cli.columns import print_columns
+from inverterproto_cli.columns import print_columns, terminal_width
 from inverterproto_cli.looking import explained, path_of, reading, store_option
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _show(found: "list[tuple[Device, About]]") -> None:
         )
         for device, known in found
     )
-    print_columns(head, rows)
+    print_columns(head, rows, terminal_width())
 
 
 @command.command("forget")

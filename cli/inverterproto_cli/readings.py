@@ -7,7 +7,6 @@ number that each gets when it is dated: what comes late is shown when it comes.
 
 import json
 import select
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -31,7 +30,6 @@ MOST_LOOK_BACK = 10_000
 EVERY = 1.0
 """Seconds between looks at what is new."""
 _BLOCK = 200
-_WIDTH = 120
 
 Found = tuple["Kept", "Reading"]
 
@@ -171,12 +169,12 @@ def _show(found: Iterable[Found], form: str | None) -> None:
 
 
 def _show_table(found: Iterable[Found]) -> None:
-    from inverterproto_cli.columns import print_columns
+    from inverterproto_cli.columns import WIDTH, print_columns, terminal_width
     from inverterproto_cli.local_time import LocalTimes
     from inverterproto_cli.show import printable
 
     times = LocalTimes(time())
-    width = shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else _WIDTH
+    width = terminal_width() or WIDTH
     head = (times.head("time"), "device", "kind")
     found = iter(found)
     empty = True

@@ -5,7 +5,6 @@ take: this is how protocols get understood.
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inverterproto_cli.columns import print_columns
+from inverterproto_cli.columns import WIDTH, print_columns, terminal_width
 from inverterproto_cli.looking import path_of, reading, store_option
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ def _show_groups(records: Iterable["Kept"], times: "LocalTimes") -> bool:
         for names, group in islice(shown, MOST_GROUPS)
     ]
     if rows:
-        print_columns(head, rows)
+        print_columns(head, rows, terminal_width())
     if len(shown) > MOST_GROUPS:
         click.echo(f"… and {len(shown) - MOST_GROUPS:,} more kinds (--json has all)", err=True)
     return bool(rows)
@@ -184,8 +183,7 @@ def _show_each(records: Iterable["Kept"], times: "LocalTimes") -> bool:
             for kept in block
         ]
         used = sum(max(map(len, column)) + 2 for column in zip(head[:-1], *cells, strict=True))
-        width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 120
-        most = max((width - used) // 3, _HEX)
+        most = max(((terminal_width() or WIDTH) - used) // 3, _HEX)
         rows = [(*row, _hex(kept.frame, most)) for row, kept in zip(cells, block, strict=True)]
         print_columns(head, rows)
         shown = True
