@@ -5,10 +5,14 @@ the fake server does with what comes in from devices.
 """
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from inverterproto.families import FAMILIES, framings
 from inverterproto.stream import StreamDecoder
@@ -19,6 +23,16 @@ from inverterproto_cli.store.retention import ALL
 
 FIRST = 1_712_596_450.0
 """When the micro-inverter's live frame may have come: seven seconds after it was measured."""
+
+
+@contextmanager
+def time_zone(name: str) -> Iterator[None]:
+    """Let local time be that of some zone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", name)
+        time.tzset()
+        yield
+    time.tzset()
 
 
 class Came(NamedTuple):

@@ -391,6 +391,18 @@ def test_what_a_battery_claims_to_be_its_configuration_is_never_served() -> None
     )  # fmt: skip
 
 
+def test_a_connection_tells_all_the_serials_that_it_named() -> None:
+    cloud = session()
+    Playbook(cloud)(
+        (START, "device", raw_frame(1, 3, b"{}"), sends(raw_frame(2, 3, b'{"Status":"Success"}')))
+    )
+    assert not cloud.serials
+    for serial in ("AL1", "AL2", "AL1"):
+        [item] = items(status(START + OFFSET, serial))
+        cloud.receive(item, START)
+    assert cloud.serials == ("AL1", "AL2")
+
+
 def test_a_request_that_names_nobody_gets_success() -> None:
     Playbook(session())(
         (START, "device", raw_frame(1, 3, b"{}"), sends(raw_frame(2, 3, b'{"Status":"Success"}'))),

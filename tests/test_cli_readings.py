@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from inverterproto_cli.readings import LIMIT, new_records
 from tests.alphaess_vectors import RAW, SN, START, status
 from tests.conftest import Run, invoke
 from tests.programs import PATIENCE, Program, fake_server
-from tests.stores import FIRST, Came, filled
+from tests.stores import FIRST, Came, filled, time_zone
 from tests.vectors import raw
 
 MICRO, LOGGER = "2301234567", "2712345678"
@@ -34,10 +33,10 @@ SEEN = (
 
 
 @pytest.fixture(autouse=True)
-def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_berlin() -> Iterator[None]:
     """Let local time be another than UTC."""
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
+    with time_zone("Europe/Berlin"):
+        yield
 
 
 @pytest.fixture

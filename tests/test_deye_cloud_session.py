@@ -302,7 +302,7 @@ def test_who_is_refused_is_neither_kept_nor_answered() -> None:
         (MEASURED, "device", raw("tsun-report"), keeps("report"), sends("report_reply")),
         (MEASURED, "device", HEARTBEAT, notes("refused")),
     )  # fmt: skip
-    assert session.loggers == [TSUN]
+    assert session.loggers == list(session.serials) == [TSUN]
 
 
 def test_one_connection_speaks_for_a_few_loggers_only() -> None:
