@@ -355,7 +355,16 @@ class TestForgetting:
 class TestServing:
     @pytest.mark.parametrize(
         "wanted",
-        ["{", "[]", b"\xff", {"do": "dance"}, {"do": "forget"}, {"do": "forget", "serial": [1]}],
+        [
+            "{",
+            "[]",
+            b"\xff",
+            {"do": "dance"},
+            {"do": ["forget"]},
+            {"do": "forget"},
+            {"do": "forget", "serial": [1]},
+            {"do": "forget", "serial": "\ud800"},
+        ],
     )
     async def test_what_is_no_request_is_answered_and_hurts_nobody(
         self, path: Path, wanted: object

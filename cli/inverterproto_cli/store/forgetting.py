@@ -19,7 +19,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 
-STEP = 5000
+STEP = 2000
 """Numbers of records that are gone through at once."""
 _AMONG = "(SELECT value FROM json_each(?))"
 
