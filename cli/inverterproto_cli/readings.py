@@ -39,7 +39,7 @@ Found = tuple["Kept", "Reading"]
 @click.option(
     "--device",
     metavar="SERIAL",
-    envvar="INVERTERPROTO_DEVICE",
+    envvar="INVERTERPROTO_SHOW_DEVICE",
     help="Only of this one; of a logger, all that it carries.",
 )
 @click.option(

@@ -30,7 +30,10 @@ _HEX = 12
 @click.command("unknown")
 @store_option
 @click.option(
-    "--device", metavar="SERIAL", envvar="INVERTERPROTO_DEVICE", help="Only what this one sent."
+    "--device",
+    metavar="SERIAL",
+    envvar="INVERTERPROTO_SHOW_DEVICE",
+    help="Only what this one sent.",
 )
 @click.option(
     "--since",

@@ -25,7 +25,7 @@ the number see each record once, dated, and in an order that never changes.
 
 *Others at the same file.* `lock.py` says which server has it. Who only looks opens it read-only
 beside the server (`reader.py`); who wants something changed writes a row into `request`, which the
-server carries out within a second.
+server carries out within a second (`requests.py`).
 """
 
 from inverterproto_cli.store.lock import HeldError
