@@ -13,6 +13,7 @@ from inverterproto.reading import Dated, Reading, Record
 from inverterproto.stream import Framing
 
 if TYPE_CHECKING:
+    from inverterproto.gate import AllowList, Gate, Rights
     from inverterproto.layout import Layout, Row
     from inverterproto.private import Private
     from inverterproto.session import CloudSession, DeviceState, States
@@ -225,6 +226,20 @@ class Family:
         """Return the cloud's side of one connection; the options are those of the family's own."""
         session: CloudSession = self._module("session").CloudSession(states, **options)
         return session
+
+    def allow_list(self, rights: "Rights", states: "States", **options: Any) -> "AllowList":  # noqa: ANN401 - by family
+        """Return what judges the cloud's frames on one connection; `rights` are not `allow`."""
+        allowed: AllowList = self._module("gate").AllowList(rights, states, **options)
+        return allowed
+
+    def gate(self, rights: "Rights", states: "States", **options: Any) -> "Gate":  # noqa: ANN401 - by family
+        """Return what lets the cloud's bytes through to a device of this family, or holds them.
+
+        Where devices of several families may come, give `Gate` the `allow_list` of each.
+        """
+        from inverterproto.gate import Gate
+
+        return Gate(self.allow_list(rights, states, **options))
 
     def state(self, saved: Mapping[str, Any] | None = None) -> "DeviceState":
         """Return the state of a device: a new one, or the one that `to_state` told."""

@@ -13,6 +13,7 @@ them out in the order given:
   connection, is safe on disk. That is how what is acknowledged is stored.
 - `Answer`: this came of what the session asked of its peer, or nothing did.
 - `Note`: something that a person may want to know.
+- `Held`: this came from the cloud and does not pass; keep its record. Gates say so (`gate.py`).
 - `Close`: end the connection, once all before it is sent.
 
 A record that tells its own time, or none, is dated in the same list; every record is dated once its
@@ -90,6 +91,20 @@ class Note(NamedTuple):
     device: str | None = None
 
 
+class Held(NamedTuple):
+    """Something that the cloud sent and that may not reach the device.
+
+    Attributes:
+        record: to be kept; its sender is `"cloud"`, credentials are masked.
+        meaning: what it would have said, for people; it holds no secret.
+        reason: why it may not pass.
+    """
+
+    record: Record
+    meaning: str
+    reason: str
+
+
 class Answer(NamedTuple):
     """What came of something that the session asked of its peer.
 
@@ -118,7 +133,7 @@ class Close(NamedTuple):
     reason: str
 
 
-Action: TypeAlias = Record | Dated | Send | Answer | Note | Close
+Action: TypeAlias = Record | Dated | Send | Answer | Note | Held | Close
 
 
 class DeviceState(Protocol):

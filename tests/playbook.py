@@ -15,8 +15,19 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from inverterproto.families import Family, framings, recognise
+from inverterproto.gate import Gate
 from inverterproto.reading import Dated
-from inverterproto.session import Action, Answer, Close, Note, Record, Send, Session
+from inverterproto.session import (
+    Action,
+    Answer,
+    Close,
+    Held,
+    Note,
+    Record,
+    Send,
+    Session,
+    undatable,
+)
 from inverterproto.stream import StreamDecoder
 
 
@@ -51,6 +62,8 @@ def seen(action: Action) -> dict[str, Any]:
         assert isinstance(family, Family)
         message = family.message(family.framing.parse(action.data))
         found |= {"message": message.name, **family.header(action.data), **message.fields}
+    elif isinstance(action, Held):
+        found |= action.record._asdict()
     elif isinstance(action, Answer) and action.message is not None:
         found |= {**action.message.fields, "message": action.message.name}
     return found
@@ -74,6 +87,10 @@ def answers(key: object, **properties: Any) -> Expected:  # noqa: ANN401 - of an
 
 def notes(event: str, **properties: Any) -> Expected:  # noqa: ANN401 - of any kind
     return Expected(Note, {"event": event, **properties})
+
+
+def holds(meaning: str | None = None, **properties: Any) -> Expected:  # noqa: ANN401 - of any kind
+    return Expected(Held, {**({} if meaning is None else {"meaning": meaning}), **properties})
 
 
 def closes() -> Expected:
@@ -109,6 +126,37 @@ class Playbook:
             assert isinstance(what, bytes)
             for item in [*self._stream.feed(what), *self._stream.flush()]:
                 yield from self.session.receive(item, when)
+
+
+class GatePlaybook(Playbook):
+    """Plays rows to a gate: both sides are its peers, and a row of `None` ends a side's stream.
+
+    What one row says may be a piece of a frame. A held record is dated at once: that is checked
+    here, and stands in no row.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._streams = {who: StreamDecoder(*framings()) for who in ("device", "cloud")}
+
+    def _act(
+        self, when: float, who: str, what: bytes | Callable[[Any, float], Iterable[Action]] | None
+    ) -> Iterable[Action]:
+        stream = self._streams[who]
+        assert what is None or isinstance(what, bytes)
+        for item in stream.flush() if what is None else stream.feed(what):
+            if who == "device":
+                self._gate.device_said(item, when)
+                continue
+            actions = self._gate.cloud_said(item, when)
+            dated = [action for action in actions if isinstance(action, Dated)]
+            held = [action.record for action in actions if isinstance(action, Held)]
+            assert dated == [undatable(record.key, when) for record in held]
+            yield from (action for action in actions if not isinstance(action, Dated))
+
+    def hear(self, when: float, what: bytes) -> list[Action]:
+        """Return what comes of bytes of the cloud, the last of its stream."""
+        return [*self._act(when, "cloud", what), *self._act(when, "cloud", None)]
 
 
 def _misfits(expected: list[Expected], actions: list[Action]) -> bool:

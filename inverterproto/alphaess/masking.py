@@ -22,3 +22,10 @@ def mask_frame(frame: Frame) -> Frame:
     if masked == frame.payload:
         return frame
     return Frame(frame.version, frame.direction, frame.command, masked)
+
+
+def masked(raw: bytes) -> bytes:
+    """Return a frame's bytes with its passwords masked."""
+    frame = Frame.parse(raw, verify=False)
+    other = mask_frame(frame)
+    return raw if other is frame else other.build()

@@ -8,21 +8,12 @@ next by whoever listens to it, `Battery` what a battery itself is.
 from inverterproto.alphaess.battery import Battery
 from inverterproto.alphaess.battery_session import BatterySession
 from inverterproto.alphaess.cloud import CloudSession
-from inverterproto.alphaess.frame import Frame
-from inverterproto.alphaess.masking import mask_frame
+from inverterproto.alphaess.masking import masked
 from inverterproto.alphaess.state import BatteryState
 from inverterproto.alphaess.watching import Watcher
 
 DeviceState = BatteryState
 """What the registry asks of every family."""
-
-
-def masked(raw: bytes) -> bytes:
-    """Return a frame's bytes with its passwords masked."""
-    frame = Frame.parse(raw, verify=False)
-    other = mask_frame(frame)
-    return raw if other is frame else other.build()
-
 
 __all__ = [
     "Battery",

@@ -22,6 +22,10 @@ its clock is known to show ends no silence: it is nonsense, or the clock's step 
 *At most a week* is missing: a week of minutes is 10,081 records, 3,360 frames, some 6 MB. How many
 a battery holds is not known; of longer absences the last week is asked for.
 
+*What may be sent to it.* `configuration` is the trusted one. Where the owner lets the cloud change
+nothing by itself, `candidate` is the last one that a gate held back: `approve` makes it the trusted
+one. Until `approving_until` a gate takes what the cloud sends as approved; a restart ends that.
+
 *What is to be saved.* `revision` grows at once when something changes that cannot be known again
 (the configuration, a gap, an index), and else once a minute: that a battery was heard 50 s later
 than is saved does no harm, as the gap then begins a little early, and what comes twice has the same
@@ -68,6 +72,9 @@ class BatteryState:
         clock: how far its clock is off; dates its records.
         configuration: the payload of the trusted configuration, None where there is none. One that
             holds a password is not saved: who gave it gives it again.
+        candidate: the payload of the configuration that was held back last, until it is approved or
+            the cloud sends the trusted one again; None where there is none. It is saved alike.
+        approving_until: unix time until which what the cloud sends is taken as approved.
         gap: the stored records that are missing, None where none are.
         revision: grows when there is something new to save.
     """
@@ -76,8 +83,9 @@ class BatteryState:
         "_heard",
         "_index",
         "_saved",
-        "_secret",
         "_stamp",
+        "approving_until",
+        "candidate",
         "clock",
         "configuration",
         "gap",
@@ -87,13 +95,14 @@ class BatteryState:
     def __init__(self, clock_offset: float | None = None) -> None:
         self.clock = BatteryClock(clock_offset)
         self.configuration: bytes | None = None
+        self.candidate: bytes | None = None
+        self.approving_until = 0.0
         self.gap: Gap | None = None
         self.revision = 0
         self._heard: float | None = None  # when the last live record came,
         self._stamp = 0.0  # and what the battery's clock showed then
         self._saved = 0.0  # about when the revision grew for what was heard
         self._index = 0  # of the last command that anybody gave
-        self._secret = False  # whether the configuration holds a password
 
     def observe(
         self, key: object, stamp: float | None, arrival: float, *, historic: bool = False
@@ -166,11 +175,28 @@ class BatteryState:
             ProtocolError: it is no configuration of this battery.
         """
         check_configuration(configuration, serial)
+        self.hold(None)
         if configuration != self.configuration:
             self.configuration = configuration
-            frame = Frame(VERSION, REPLY, CONFIGURE, configuration)
-            self._secret = mask_frame(frame) is not frame
             self.revision += 1
+
+    def hold(self, candidate: bytes | None) -> None:
+        """Remember the configuration that was held back last, or that there is none."""
+        if candidate != self.candidate:
+            self.candidate = candidate
+            self.revision += 1
+
+    def approve(self) -> bytes | None:
+        """Trust the configuration that was held back last; return it, None where there is none."""
+        approved = self.candidate
+        if approved is not None:
+            self.configuration = approved
+            self.hold(None)
+        return approved
+
+    def approve_for(self, until: float) -> None:
+        """Let what the cloud sends be taken as approved until some unix time."""
+        self.approving_until = until
 
     def next_index(self) -> int:
         """Return the index of the next command."""
@@ -187,15 +213,14 @@ class BatteryState:
 
     def to_state(self) -> dict[str, Any]:
         """Return what is to be remembered as plain JSON; waiting records are not in it."""
-        configuration = None if self._secret else self.configuration
         return {
             "clock": self.clock.to_state(),
             "heard": self._heard,
             "stamp": self._stamp,
             "gap": None if self.gap is None else list(self.gap),
             "index": self._index,
-            # A character for each byte: it is sent again as it came.
-            "configuration": configuration and configuration.decode("latin-1"),
+            "configuration": _saved(self.configuration),
+            "candidate": _saved(self.candidate),
         }
 
     @classmethod
@@ -206,6 +231,21 @@ class BatteryState:
         self._heard, self._stamp = state["heard"], state["stamp"]
         self.gap = None if state["gap"] is None else Gap(*state["gap"])
         self._index = state["index"]
-        text = state["configuration"]
-        self.configuration = None if text is None else text.encode("latin-1")
+        self.configuration = _bytes(state["configuration"])
+        self.candidate = _bytes(state.get("candidate"))
         return self
+
+
+def _saved(configuration: bytes | None) -> str | None:
+    """Return what is saved of a configuration: a character for each byte, or nothing.
+
+    It is sent again as it came, so one that holds a password is not saved at all.
+    """
+    if configuration is None:
+        return None
+    frame = Frame(VERSION, REPLY, CONFIGURE, configuration)
+    return configuration.decode("latin-1") if mask_frame(frame) is frame else None
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("latin-1")
