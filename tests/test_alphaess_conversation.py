@@ -21,7 +21,7 @@ from inverterproto.alphaess.frame import FRAMING, Frame
 from inverterproto.alphaess.messages import Message
 from inverterproto.alphaess.state import BatteryState
 from inverterproto.reading import Dated, TimeSource
-from inverterproto.session import Action, Answer, Close, Note, Record, Send
+from inverterproto.session import Action, Answer, Note, Record, Send
 from inverterproto.stream import StreamDecoder
 from tests.alphaess_vectors import CONFIGURATION, RAW, SN, START
 
@@ -120,7 +120,7 @@ class World:
             elif isinstance(action, Send):
                 sent.append(action)
             else:
-                assert not isinstance(action, Close)
+                assert isinstance(action, Answer | Note)
                 self.told.append(action)
         return sent
 

@@ -166,6 +166,7 @@ class Day:
             elif isinstance(action, Close):
                 self._plan(self.now, "hang_up", self._line)
             else:
+                assert isinstance(action, Note)
                 self.notes.append(action)
 
     def date(self, dates: list[Dated]) -> None:
