@@ -210,6 +210,16 @@ def test_what_is_held_is_told() -> None:
     )  # fmt: skip
 
 
+def test_what_is_held_is_kept_without_passwords() -> None:
+    login = RAW["login"]
+    (held,) = play()((START, "device", login), (START, "cloud", login, holds("login, 75 bytes")))
+    assert isinstance(held, Held)
+    assert held.record.masked
+    assert b"secret" in login
+    assert b"secret" not in held.record.frame
+    assert Frame.parse(held.record.frame).payload.startswith(b'{"UserName"')
+
+
 @FILTERS
 def test_damaged_frames_junk_and_tls_are_held(rights: Rights) -> None:
     setting = command(Command="SetConfig", CmdIndex="1")
@@ -545,6 +555,10 @@ def test_a_configuration_that_can_be_read_in_two_ways_is_never_approved(
         (b'"GridCharge":false,', b"", "GridCharge false -> (none)"),
         (b'"Fan":false', b'"Fan":false,"CHA_CHA1Start":"2"', "CHA_CHA1Start (none) -> 2"),
         (b'"Fan":false', b'"Fan":false,"New":"secret"', "New (none) -> (not shown)"),
+        (b'"Fan":false', b'"Fan":false,"WifiPassword":"1234"',
+         "WifiPassword (none) -> (not shown)"),
+        (b'"NetType":"E_Linker"', b'"NetType":"WPA2PSK,AES,hunter2"',
+         "NetType E_Linker -> (not shown)"),
         (b'"Fan":false', b'"Fan":false,"A b":""', 'a key of 3 characters (none) -> ""'),
         (b'"Fan":false', b'"Fan":false,"New":[1]', "New (none) -> (not shown)"),
         (b'"Minv":"Storion-GINLANG-S5"', b'"Minv":"a\x1bb"',

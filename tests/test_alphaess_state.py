@@ -1,6 +1,7 @@
 """What is remembered of a battery: what is missing, its trusted configuration, the last index."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -169,6 +170,33 @@ def test_what_is_no_configuration_of_the_cloud_is_never_trusted(
     with pytest.raises(ProtocolError, match=problem):
         state.trust(payload, SN)
     assert state.configuration is None
+
+
+def test_what_was_held_is_trusted_when_it_is_approved_and_is_to_be_saved() -> None:
+    state, other = BatteryState(), CONFIGURATION.replace(b'"Fan":false', b'"Fan":true')
+    state.trust(CONFIGURATION, SN)
+    seen = [state.revision]
+    for held in (other, other, None, other):
+        state.hold(held)
+        seen.append(state.revision)
+    assert [later - first for first, later in pairwise(seen)] == [1, 0, 1, 1]
+    assert state.approve() == other == state.configuration
+    assert state.revision > seen[-1]
+    assert state.candidate is state.approve() is None
+    assert state.configuration == other
+
+
+def test_whoever_trusts_another_settles_what_was_held() -> None:
+    state = BatteryState()
+    state.hold(CONFIGURATION.replace(b'"Fan":false', b'"Fan":true'))
+    state.trust(CONFIGURATION, SN)
+    assert state.candidate is None
+
+
+def test_a_state_saved_before_anything_was_held_is_read() -> None:
+    saved = BatteryState().to_state()
+    del saved["candidate"]
+    assert BatteryState.from_state(saved).candidate is None
 
 
 # Indexes

@@ -25,6 +25,7 @@ from inverterproto.alphaess.fields import BY_NAME
 from inverterproto.alphaess.text import Names, scan
 from inverterproto.errors import ProtocolError
 from inverterproto.gate import PLAUSIBLE
+from inverterproto.masking import mask_text
 
 LONGEST = 16 * 1024
 """Bytes of the longest configuration that is approved or remembered; the longest known: 2,400."""
@@ -120,6 +121,7 @@ def _shown(name: str, value: bytes | None) -> str:
     text = text[1:-1] if text[:1] == '"' else text
     field = BY_NAME.get(name.partition("#")[0])
     harmless = _is_harmless(text) if field is None else field.private is None
-    if harmless and len(text) <= _LONGEST_VALUE and _is_printable(text):
-        return text or '""'
-    return "(not shown)"
+    if not harmless or len(text) > _LONGEST_VALUE or not _is_printable(text):
+        return "(not shown)"
+    line = f"{name}: {text}".encode("latin-1", "replace")
+    return text or '""' if mask_text(line) == line else "(not shown)"
