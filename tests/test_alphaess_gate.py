@@ -263,6 +263,7 @@ def test_a_command_behind_64_kib_of_junk_never_passes(rights: Rights) -> None:
         {"Command": ["Resume"], "CmdIndex": "1"},
         {"Command": {"Command": "Resume"}, "CmdIndex": "1"},
         {"Command": "SyncTime", "CmdIndex": "1", "Extra": "1"},
+        {"Command": "SyncTime", "CmdIndex": "1", "Parameter1": "2021/03/24 10:00:00", "New": "1"},
         {"Command": "SyncTime", "CmdIndex": "1", "Parameter1": "x"},
         {"Command": "SyncTime", "CmdIndex": "1", "Parameter2": "2021/03/24 10:00:00"},
         {"Command": "SyncTime", "CmdIndex": "1", "Parameter1": "2021/03/24 10:10:01"},
