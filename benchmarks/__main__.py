@@ -19,6 +19,7 @@ GROUPS = {
     "bulk": "bulk",
     "redaction": "redact",
     "logs": "logs",
+    "server": "server",
 }
 """Every group of rows and its module, which has a TITLE and a `run`."""
 

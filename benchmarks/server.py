@@ -1,0 +1,159 @@
+"""The fake server under load: one core, every frame checked and answered, beside Node.
+
+The servers run at once, and have their turns; the load (`load.py`) keeps to the other core. Ours
+with the store answers after the commit; what stands beside it keeps nothing.
+"""
+
+import contextlib
+import socket
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Self
+
+from benchmarks import node
+from benchmarks.load import Load, Run
+from benchmarks.measure import Effort, Goal, Line, at_least
+from benchmarks.startup import inverterproto
+
+TITLE = "Fake server, one core, micro-inverter frames (343 bytes), each validated and answered"
+
+NODE = "Node, keeping nothing"
+PLAIN = "ours: --no-store"
+STORED = "ours: answered after the commit"
+SHOWN = "ours: --no-store, with readings on stdout"
+
+CONNECTIONS = (100, 1000)
+_PATIENCE = 30.0
+
+
+class FakeServer:
+    """A process of ours that serves.
+
+    Attributes:
+        port: where it listens.
+        pid: the process's number.
+    """
+
+    def __init__(self, *options: str | Path) -> None:
+        command, environment = inverterproto()
+        self.port = _free_port()
+        self._process = subprocess.Popen(
+            [
+                *command, "fake-server", "--listen", f"127.0.0.1:{self.port}", *map(str, options),
+                "--max-devices", "20000", "--max-per-address", "20000",
+            ],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.pid = self._process.pid
+        _await(self.port, self._process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        self._process.wait(_PATIENCE)
+
+
+class NodeServer:
+    """The server under Node (`server.js`).
+
+    Attributes:
+        port: where it listens.
+    """
+
+    def __init__(self, command: str) -> None:
+        self._process = subprocess.Popen(
+            [command, str(Path(__file__).with_name("server.js"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.communicate(timeout=_PATIENCE)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server listens."""
+    end = monotonic() + _PATIENCE
+    while monotonic() < end and process.poll() is None:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(
+            ("127.0.0.1", port)
+        ):
+            return
+        sleep(0.05)
+    raise RuntimeError("the fake server does not come up")
+
+
+def run(effort: Effort) -> Iterator[Line]:
+    """Yield the lines of this group."""
+    command = node.find()
+    turns, seconds = max(2, effort.turns // 5), effort.seconds * 30
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        servers: dict[str, FakeServer | NodeServer] = {}
+        if command is not None:
+            servers[NODE] = stack.enter_context(NodeServer(command))
+        servers[PLAIN] = stack.enter_context(FakeServer("--no-store", "-q"))
+        stored = FakeServer("--store", Path(folder) / "benchmark.db", "-q")
+        servers[STORED] = stack.enter_context(stored)
+        servers[SHOWN] = stack.enter_context(FakeServer("--no-store"))
+        load = stack.enter_context(Load())
+        for connections in CONNECTIONS:
+            runs: dict[str, list[Run]] = {name: [] for name in servers}
+            for _ in range(turns):
+                for name, server in servers.items():
+                    runs[name].append(load.run(server.port, connections, seconds))
+            yield from _lines(runs, connections)
+
+
+def _lines(runs: dict[str, list[Run]], connections: int) -> Iterator[Line]:
+    goals = {PLAIN: at_least(1.2), STORED: at_least(0.8)}
+    for name in (NODE, PLAIN, STORED, SHOWN):
+        what = f"{name}, {connections} connections"
+        if name not in runs:
+            yield Line(what, None, "frames/s", note="not found")
+            continue
+        yield _line(what, runs[name], runs.get(NODE), goals.get(name))
+
+
+def _line(what: str, runs: list[Run], peers: list[Run] | None, goal: Goal | None) -> Line:
+    rate = statistics.median(run.rate for run in runs)
+    p50, p99 = (statistics.median(times) for times in list(zip(*runs, strict=True))[1:])
+    note = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+    if peers is None:
+        return Line(what, rate, "frames/s", goal=goal, note=f"{note}; no Node to compare with")
+    ratio = None
+    if peers is not runs:
+        pairs = zip(runs, peers, strict=True)
+        ratio = statistics.median(ours.rate / peer.rate for ours, peer in pairs)
+    return Line(what, rate, "frames/s", ratio, goal, note)
