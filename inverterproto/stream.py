@@ -291,7 +291,11 @@ class StreamDecoder:
             run = self._give_run(items, data, run, end)
         elif not self._fault_end and cursor - run >= PIECE:
             run = self._give_pieces(items, data, run, cursor)
-        self._keep(data, run, cursor, need)
+        if run == end and not self._held:
+            self._offset += run  # the ordinary case of `_keep`
+            self._cursor = self._need = 0
+        else:
+            self._keep(data, run, cursor, need)
         return items
 
     def _keep(self, data: bytes | bytearray, run: int, cursor: int, need: int) -> None:

@@ -21,6 +21,8 @@ from inverterproto.deye.watching import FAMILY, MOST_LOGGERS, Logger, Watcher
 from inverterproto.session import MOST_UNFRAMED, Action, Answer, Send, States, UnframedLimit
 from inverterproto.stream import Framed, Item
 
+_REQUESTS = frozenset(filter(is_request, range(256)))
+
 
 class CloudSession:
     """The cloud's side of one connection, without a socket (see `inverterproto.session`).
@@ -76,7 +78,7 @@ class CloudSession:
             return actions + self._limit.unframed(len(item.raw))
         self._limit.framed()
         message_type = item.raw[4]
-        if is_request(message_type):
+        if message_type in _REQUESTS:
             logger = self._watcher.logger
             if self.answering and logger is not None:
                 answer = reply_bytes(item.raw, int(now), self.next_heartbeat)

@@ -16,6 +16,9 @@ from inverterproto.errors import FieldError, ProtocolError
 
 _unpack_envelope = struct.Struct("<BBBBI").unpack_from  # from the control code on
 _REPLY = struct.Struct("<BHBBBBIBBII")
+_REPLY_LENGTH = payloads.CLOUD_REPLY.size
+_REPLY_TAILS = [bytes(((total - START) & 0xFF, END)) for total in range(256)]
+"""Checksum and end marker, by the sum of all bytes before them."""
 
 
 def reply(request: Frame, time: int, *, next_heartbeat: int = 60, status: int = 1) -> Frame:
@@ -55,22 +58,21 @@ def reply_bytes(request: bytes, time: int, next_heartbeat: int) -> bytes:
     Raises:
         struct.error: a value is out of range.
     """
-    size = len(request)
     low, message_type, first, second, serial = _unpack_envelope(request, 3)
     body = _REPLY.pack(
         START,
-        payloads.CLOUD_REPLY.size,
+        _REPLY_LENGTH,
         low,
         message_type - REPLY_STEP,
         (first + 1) & 0xFF,
         second,
         serial,
-        request[PAYLOAD_AT] if size > ENVELOPE else 0,
+        request[PAYLOAD_AT] if len(request) > ENVELOPE else 0,
         1,
         time,
         next_heartbeat,
     )
-    return body + bytes((sum8(body, 1, len(body)), END))
+    return body + _REPLY_TAILS[sum8(body, 0, _REPLY.size)]
 
 
 def command(

@@ -60,6 +60,7 @@ FIRST_LOOK = 60  # seconds that a live record waits, and a stored one for both s
 ONE_SIDE = 15 * 60  # seconds that a stored record waits for one side
 LAST_LOOK = 48 * 3600  # seconds that a stored record waits at all
 _U32 = 0xFFFF_FFFF
+_OWN = TimeSource.DEVICE  # to look up a member of an enum costs more than to compare
 
 
 class Stamp(NamedTuple):
@@ -77,7 +78,8 @@ class Stamp(NamedTuple):
 
 def _gap(a: int, b: int) -> int:
     """Return how far apart two u32 are, the short way round."""
-    return min((a - b) & _U32, (b - a) & _U32)
+    gap = (a - b) & _U32
+    return gap if gap <= _U32 >> 1 else _U32 + 1 - gap
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -98,14 +100,18 @@ class _Boot:
         """Take in a plausible stamp of this boot; return whether it is news."""
         if self.torn:
             return False
-        age, known = stamp.power_on_time, self.last.offset_time
-        if _gap(stamp.offset_time, self.nearest(age).offset_time) > AGREE:
+        _, age, offset = stamp
+        known = self.last.offset_time
+        if offset == known and age >= self.last.power_on_time:  # nearly always
+            self.last = stamp
+            return False
+        if _gap(offset, self.nearest(age).offset_time) > AGREE:
             self.torn = True
         elif age < self.first.power_on_time:
             self.first = stamp
         elif age >= self.last.power_on_time:
             self.last = stamp
-            return stamp.offset_time != known
+            return offset != known
         else:
             return False
         return True
@@ -180,10 +186,12 @@ class LoggerDating:
         trusted = None if came < EARLIEST else arrival
         latest = self._latest if trusted is None else trusted + FUTURE
         counter, _, offset = stamp
-        own = _date(key, counter, offset, latest, TimeSource.DEVICE) if offset else None
+        own = _date(key, counter, offset, latest, _OWN) if offset else None
         if own:
             learned = self._learn(stamp)
-            return [*learned, own] if record else learned
+            if record:
+                learned.append(own)
+            return learned
         if not record:
             return []
         seen = _Record(key, stamp, historic, trusted, latest, came, came + FIRST_LOOK)
@@ -220,8 +228,9 @@ class LoggerDating:
 
     def _boot(self, start: int) -> _Boot | None:
         """Return the known boot that started here, give or take `SAME_BOOT`."""
-        if self._recent and _gap(self._recent.start, start) <= SAME_BOOT:
-            return self._recent
+        recent = self._recent
+        if recent and (recent.start == start or _gap(recent.start, start) <= SAME_BOOT):
+            return recent
         if not self._starts:
             return None
         at = bisect_left(self._starts, start)
@@ -239,12 +248,13 @@ class LoggerDating:
 
     def _learn(self, stamp: Stamp) -> list[Dated]:
         """Take in a plausible stamp; return what waited for it."""
-        boot = self._boot(stamp.boot)
+        start = stamp.boot
+        boot = self._boot(start)
         if boot:
             self._recent = boot
             self.revision += boot.learn(stamp)
             return []
-        self._recent = boot = _Boot(stamp.boot, stamp, stamp)
+        self._recent = boot = _Boot(start, stamp, stamp)
         self._add(boot)
         self.revision += 1
         low, high = (boot.start - SAME_BOOT, 0), (boot.start + SAME_BOOT + 1, 0)

@@ -163,6 +163,11 @@ def _form(sensor_type: int) -> _Form:
     return _Form(known=True, serial=place, secret=bool(password_spans(layout)))
 
 
+@lru_cache(maxsize=1024)  # because serials come from outside
+def _device(serial: bytes, logger: str) -> str:
+    return device_of(decode_text(serial), logger)
+
+
 class Watcher:
     """Makes records of what is said on one connection.
 
@@ -228,7 +233,7 @@ class Watcher:
         frame = mask_frame(raw) if form.secret else raw
         same = frame[3:5] + frame[7:11] + frame[12:22] + frame[32:-2]
         key = blake2b(same, digest_size=16).digest()
-        device = device_of(decode_text(frame[:-2][form.serial]), logger.name)
+        device = _device(frame[:-2][form.serial], logger.name)
         if not logger.state.carries(device):
             self.logger = None  # not to be answered
             text = f"more than {MOST_INVERTERS} inverters behind a logger: not kept, not answered"
