@@ -20,6 +20,8 @@ GROUPS = {
     "redaction": "redact",
     "logs": "logs",
     "server": "server",
+    "store": "store",
+    "connections": "connections",
 }
 """Every group of rows and its module, which has a TITLE and a `run`."""
 
