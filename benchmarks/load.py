@@ -24,6 +24,8 @@ from typing import Any, NamedTuple, Self
 
 from benchmarks.frames import frame, micro_inverter
 from inverterproto.checksum import crc16_modbus
+from inverterproto.deye.frame import PAYLOAD_AT
+from inverterproto.deye.messages import DATA
 
 PATIENCE = 30.0
 """Seconds after which an answer that has not come will not come."""
@@ -134,6 +136,7 @@ class _Devices:
         with select.epoll() as poll:
             for number in range(connections):
                 sock = _connect(port)
+                sock.settimeout(0)
                 logger = loggers[sock.fileno()] = _Logger(sock, number)
                 logger.now = self._now.get(number, logger.now)
                 poll.register(sock, select.EPOLLIN)
@@ -156,7 +159,6 @@ class _Devices:
         """Open connections that say what a device says first, and then nothing."""
         for number in range(connections):
             sock = _connect(port)
-            sock.settimeout(PATIENCE)
             for raw in FIRST[family](number):
                 sock.sendall(raw)
                 _reply(sock)
@@ -167,7 +169,6 @@ class _Devices:
 def _connect(port: int) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setblocking(False)
     return sock
 
 
@@ -214,11 +215,14 @@ def _reply(sock: socket.socket) -> None:
 
 
 def _logger_begins(number: int) -> list[bytes]:
-    """Return a logger's handshake and data."""
+    """Return a logger's handshake and data, of one moment."""
+    times = micro_inverter()[_WORKING_AT : _WORKING_AT + 12]
     frames = []
     for name in ("handshake-130", "micro-5408-realtime"):
         raw = bytearray(frame("deye", name))
         raw[7:11] = (_SERIALS + number).to_bytes(4, "little")
+        at = _WORKING_AT if raw[4] == DATA else PAYLOAD_AT + 1
+        raw[at : at + 12] = times
         raw[-2] = sum(raw[1:-2]) & 0xFF
         frames.append(bytes(raw))
     return frames

@@ -106,8 +106,9 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
     """Wait until a server listens."""
     end = monotonic() + _PATIENCE
     while monotonic() < end and process.poll() is None:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(
-            ("127.0.0.1", port)
+        with (
+            contextlib.suppress(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", port)),
         ):
             return
         sleep(0.05)

@@ -25,6 +25,7 @@ GROUPS = (100, 1000)
 GOAL_RATE = 50_000
 """Records in a second, in groups of 1000."""
 _DEVICE, _LOGGER = 1, 2
+_SERIAL = "2700000000"
 _NOW = 1_750_000_000.0
 _ROW = tuple[object, ...]
 _BARE = """
@@ -70,9 +71,7 @@ def _compare(folder: Path, size: int, count: int, turns: int) -> Samples:
     finally:
         ours.close()
         bare.close()
-    return Samples(
-        {f"{name}{_OF[name]}, groups of {size}": times for name, times in taken.items()}
-    )
+    return Samples({f"{name}{_OF[name]}, groups of {size}": times for name, times in taken.items()})
 
 
 _OF = {"ours": "", "bare": " executemany"}
@@ -87,8 +86,8 @@ def _records(begin: int, size: int) -> list[tuple[Record, Dated, int]]:
         key = blake2b(frame, digest_size=16).digest()
         stamp = float(number)
         record = Record(
-            key, "deye", "data", "2301234567", "2700000000", False, stamp, frame
-        )  # fmt: skip
+            key, "deye", "data", _SERIAL, _SERIAL, historic=False, stamp=stamp, frame=frame
+        )
         dated = Dated(key, _NOW + number, TimeSource.DEVICE, _NOW)
         records.append((record, dated, number))
     return records

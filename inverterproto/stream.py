@@ -31,6 +31,7 @@ is incomplete is given up as truncated, and looked through for frames inside it.
 import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from inverterproto.errors import ProtocolError
@@ -178,6 +179,8 @@ class Unframed(NamedTuple):
 
 Item = Framed | Unframed
 
+_Finder = Callable[[bytes | bytearray, int, int], int]
+
 _WHOLE = (Reason.CHECKSUM, Reason.MASKED)
 """The reasons of what is a frame in its form."""
 
@@ -205,8 +208,7 @@ class StreamDecoder:
     def __init__(self, *framings: Framing) -> None:
         if not framings:
             raise ValueError("a StreamDecoder needs at least one framing")
-        self._by_start = {framing.start: framing for framing in framings}
-        self._next = _finder(bytes(self._by_start))
+        self._by_start, self._next = _tables(framings)
         self._split = framings[0].split
         self._held = bytearray()
         self._offset = 0  # of the first held byte, in the stream
@@ -386,7 +388,14 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(parts)
 
 
-def _finder(starts: bytes) -> Callable[[bytes | bytearray, int, int], int]:
+@lru_cache(maxsize=16)
+def _tables(framings: tuple[Framing, ...]) -> tuple[dict[int, Framing], _Finder]:
+    """Return the framings by their start bytes, and what finds one of these; decoders share it."""
+    by_start = {framing.start: framing for framing in framings}
+    return by_start, _finder(bytes(by_start))
+
+
+def _finder(starts: bytes) -> _Finder:
     """Return a function that finds the next start byte, or the end."""
     if len(starts) == 1:
 

@@ -135,6 +135,10 @@ class _Record(NamedTuple):
         return self.stamp - self.arrival
 
 
+_NONE: deque[_Record] = deque(maxlen=0)
+"""Stands for all that are empty: a deque takes 760 bytes, and of most batteries nothing waits."""
+
+
 class BatteryClock:
     """The clock of one battery, and the records that wait to be dated by it.
 
@@ -163,9 +167,9 @@ class BatteryClock:
         self._greatest: list[float] = [] if offset is None else [offset, offset]
         self._since = 0.0  # when this block began
         self._steps: list[Step] = []
-        self._live: deque[_Record] = deque()  # while not empty, a step is in question
+        self._live = _NONE  # while not empty, a step is in question
         self._held: list[_Record] = []  # stored ones that came meanwhile
-        self._stored: deque[_Record] = deque()  # those that no offset fits yet
+        self._stored = _NONE  # those that no offset fits yet
         self._limit = limit
         self._order = 0
         self._ready: list[tuple[int, Dated]] = []
@@ -253,6 +257,8 @@ class BatteryClock:
         if not self._greatest:
             self._set(estimate, record.arrival)
         elif abs(estimate - max(self._greatest)) > NEAR:
+            if not self._live:
+                self._live = deque()
             self._live.append(record)
             self._find_step()
             return
@@ -293,14 +299,15 @@ class BatteryClock:
         self._greatest, self._since = [offset, offset], now
         waiting = [*self._stored, *self._held]
         self._held = []
-        self._stored = deque(r for r in waiting if not self._date_stored(r))
+        self._stored = _NONE
+        self._wait(waiting)
 
     def _settle_live(self) -> None:
         """Date the oldest live record without a step."""
         self._date_live(self._live.popleft(), max(self._greatest))
         if not self._live:
-            self._stored.extend(r for r in self._held if not self._date_stored(r))
-            self._held = []
+            held, self._held = self._held, []
+            self._wait(held)
 
     def _date_live(self, record: _Record, *offsets: float) -> None:
         """Date by the one of `offsets` that makes the record least late, else by arrival."""
@@ -314,8 +321,16 @@ class BatteryClock:
     def _observe_stored(self, record: _Record) -> None:
         if self._live:
             self._held.append(record)
-        elif not self._date_stored(record):
-            self._stored.append(record)
+        else:
+            self._wait([record])
+
+    def _wait(self, stored: list[_Record]) -> None:
+        """Let those stored records wait that no offset fits."""
+        for record in stored:
+            if not self._date_stored(record):
+                if not self._stored:
+                    self._stored = deque()
+                self._stored.append(record)
 
     def _give_up_stored(self) -> None:
         record = self._stored.popleft()

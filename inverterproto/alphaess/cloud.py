@@ -100,7 +100,7 @@ class CloudSession:
         self._synchronise = synchronise
         self._commands = Commands()
         self._limit = UnframedLimit(most_unframed)
-        self._asked: set[tuple[str, str | None]] = set()  # what of which serial, once
+        self._asked: tuple[tuple[str, str | None], ...] = ()  # what of which serial, once
         self._waiting: dict[str | None, _Waiting] = {}  # what may still come, by serial
 
     @property
@@ -210,14 +210,14 @@ class CloudSession:
         actions: list[Action] = []
         gap, serial = state.gap, self.serial
         if gap is not None and self._resume and ("Resume", serial) not in self._asked:
-            self._asked.add(("Resume", serial))
+            self._asked += (("Resume", serial),)
             self._waiting[serial] = _Waiting(state, gap.until, now + PATIENCE)
             actions.append(Note("resume", f"{gap.minutes} minutes are missing: asked for", serial))
             make = partial(resume, since=gap.since, minutes=gap.minutes)
             actions += self._give("Resume", make, state, ACKNOWLEDGED, now)
         due = self._synchronise and ("SyncTime", serial) not in self._asked
         if due and self._is_wrong(state, now):
-            self._asked.add(("SyncTime", serial))
+            self._asked += (("SyncTime", serial),)
             actions += self.sync_time("SyncTime", now)
         return actions
 

@@ -144,6 +144,11 @@ def _date(
     return Dated(key, float(time), source, float(time - counter))
 
 
+_NONE: OrderedDict[int, _Record] = OrderedDict()
+_NO_BOOTS: list[tuple[int, int]] = []
+"""These stand for all that are empty, and are never filled: of most loggers nothing waits."""
+
+
 class LoggerDating:
     """Dates the records of one logger, and learns from all of its frames.
 
@@ -151,6 +156,11 @@ class LoggerDating:
         revision: grows whenever `to_state` has something new to tell.
         overflowed: how many records got their last word early, because too many were waiting.
     """
+
+    __slots__ = (
+        "_boots", "_count", "_latest", "_max_boots", "_max_waiting", "_next_look", "_recent",
+        "_starts", "_waiting", "_waiting_boots", "overflowed", "revision",
+    )  # fmt: skip
 
     def __init__(
         self, *, now: float | None = None, max_boots: int = 256, max_waiting: int = 4096
@@ -163,8 +173,8 @@ class LoggerDating:
         self._boots: dict[int, _Boot] = {}  # by start, in the order in which they became known
         self._starts: list[int] = []  # the same, sorted
         self._recent: _Boot | None = None
-        self._waiting: OrderedDict[int, _Record] = OrderedDict()  # by number, in order of coming
-        self._waiting_boots: list[tuple[int, int]] = []  # boot and number, sorted
+        self._waiting = _NONE  # by number, in order of coming
+        self._waiting_boots = _NO_BOOTS  # boot and number, sorted
         self._count = 0
         self._next_look = inf
 
@@ -257,8 +267,10 @@ class LoggerDating:
         self._recent = boot = _Boot(start, stamp, stamp)
         self._add(boot)
         self.revision += 1
-        low, high = (boot.start - SAME_BOOT, 0), (boot.start + SAME_BOOT + 1, 0)
         waiting = self._waiting_boots
+        if not waiting:
+            return []
+        low, high = (boot.start - SAME_BOOT, 0), (boot.start + SAME_BOOT + 1, 0)
         same = waiting[bisect_left(waiting, low) : bisect_left(waiting, high)]
         return self._take(sorted(number for _, number in same), self._sure)
 
@@ -266,6 +278,8 @@ class LoggerDating:
 
     def _wait(self, record: _Record) -> list[Dated]:
         self._count += 1
+        if not self._waiting:
+            self._waiting, self._waiting_boots = OrderedDict(), []
         self._waiting[self._count] = record
         insort(self._waiting_boots, (record.stamp.boot, self._count))
         self._next_look = min(self._next_look, record.due)

@@ -30,6 +30,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
+from sys import intern
 from time import thread_time
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
         listener = self._listener
         self._transport = transport
         peer = transport.get_extra_info("peername")
-        self._peer = str(peer[0]) if peer else "?"
+        self._peer = intern(str(peer[0])) if peer else "?"  # one text for all of an address
         self.number = listener.arrive(self, self._peer if peer else None)
         if not self.number:
             self._closing_since = listener.ticks()
