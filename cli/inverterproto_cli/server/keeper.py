@@ -173,18 +173,19 @@ class Keeper:
         """
         room = True
         for action in actions:
-            if isinstance(action, Record):
+            if type(action) is Record:
                 self.counts[f"record: {action.kind}"] += 1
                 if not self.store.keep(action, now, self._answered):
                     room = False
                 elif self._show is not None and action.known:
                     self._unshown.put(action)
-            elif isinstance(action, Dated):
+            elif type(action) is Dated:
                 self.store.date(action)
-                self._shown(action, now)
-            elif isinstance(action, Note):
+                if self._show is not None:
+                    self._shown(action, now)
+            elif type(action) is Note:
                 self._note(action, now, where)
-            elif isinstance(action, Answer) and action.final:
+            elif type(action) is Answer and action.final:
                 self._answer(action, where)
         self._newest = max(self._newest, now)
         return room

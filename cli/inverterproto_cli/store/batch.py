@@ -71,7 +71,7 @@ class Batch:
         self.waiting: list[Callable[[], object]] = []
         self.jobs: list[Callable[[sqlite3.Connection], object]] = []
         self.unknown = 0
-        self.rows: dict[bytes, tuple[Any, ...]] = {}
+        self.rows: dict[bytes, list[Any]] = {}
         self.repeats: dict[bytes, int] = {}
         self.dates: list[tuple[Any, ...]] = []
         self.devices: dict[int, DeviceRow] = {}
@@ -109,20 +109,20 @@ class Batch:
         self.size += ROW + len(frame)
         if not known:
             self.unknown += ROW + len(frame)
-        self.rows[key] = (
+        self.rows[key] = [
             key, family, kind, device, via, sender, historic, known, masked, answered,
             arrival, stamp, frame, None, None, None, None,
-        )  # fmt: skip
+        ]  # fmt: skip
 
     def date(self, dated: Dated, number: int) -> None:
         """Give a record its date and its number."""
         key: Any = dated.key
         row = self.rows.get(key)
-        date = (dated.time, dated.source.value, dated.offset, number)
+        date = (dated.time, str(dated.source), dated.offset, number)
         if row is None:
             self.dates.append((*date, key))
         elif row[14] is None:
-            self.rows[key] = row[:13] + date
+            row[13:] = date
 
     def device(self, row: DeviceRow) -> None:
         """Note a device, or when it was last heard."""
@@ -184,7 +184,7 @@ class Batch:
             if key in self.rows:
                 self.repeats[key] = self.repeats.get(key, 0) + 1
                 if self.rows[key][14] is None:
-                    self.rows[key] = self.rows[key][:13] + row[13:]
+                    self.rows[key][13:] = row[13:]
             else:
                 self.rows[key] = row
         for key, count in later.repeats.items():

@@ -25,6 +25,10 @@ WAITER = 512
 """Bytes that a callback and its answer count for among them."""
 HEARD_EVERY = 60.0
 """Seconds after which it is written again when a device was last heard."""
+MOST_HEARD = 4096
+"""Devices that are remembered as heard lately."""
+
+_Who = tuple[str | None, str | None, str | None, str | None]
 
 Say = Callable[[str, str], object]
 """Told of an event, by a short name and a text for people."""
@@ -66,6 +70,7 @@ class Store:
         self._scheduled = False
         self._orders: SimpleQueue[Batch | None] = SimpleQueue()
         self._devices: dict[tuple[str | None, str], DeviceRow] = {}
+        self._heard: dict[_Who, tuple[int | None, int | None, float]] = {}
         self._closing: asyncio.Future[None] | None = None
 
     def open(self) -> None:
@@ -161,14 +166,37 @@ class Store:
         if batch.size > most or (not record.known and batch.unknown > most // 4):
             self.dropped += 1
             return False
-        family = record.family
-        via = None if record.via is None else self._device(family, record.via, None, arrival, None)
-        device = None
-        if record.device is not None:
-            device = self._device(family, record.device, record.via, arrival, answered)
-        self._batch.keep(record, device, via, arrival, answered)
-        self._hand_over_soon()
+        who = record.family, record.device, record.via, answered
+        heard = self._heard.get(who)
+        if heard is None or arrival >= heard[2]:
+            heard = self._hear(*who, arrival)
+        self._batch.keep(record, heard[0], heard[1], arrival, answered)
+        if not self._scheduled:
+            self._hand_over_soon()
         return True
+
+    def _hear(
+        self,
+        family: str | None,
+        serial: str | None,
+        carrier: str | None,
+        answered: str | None,
+        arrival: float,
+    ) -> tuple[int | None, int | None, float]:
+        """Return the numbers of a device and its logger, and until when they need no second look.
+
+        Two devices are looked up for each record, so what was found is kept for a while.
+        """
+        via = None if carrier is None else self._device(family, carrier, None, arrival, None)
+        device = None
+        if serial is not None:
+            device = self._device(family, serial, carrier, arrival, answered)
+        known = [self._devices[family, one].last for one in (serial, carrier) if one is not None]
+        heard = device, via, min(known, default=arrival) + HEARD_EVERY
+        if len(self._heard) >= MOST_HEARD:
+            self._heard.clear()
+        self._heard[family, serial, carrier, answered] = heard
+        return heard
 
     def _device(
         self,
@@ -199,7 +227,8 @@ class Store:
         """Write when a record was measured, by its key."""
         self._number += 1
         self._batch.date(dated, self._number)
-        self._hand_over_soon()
+        if not self._scheduled:
+            self._hand_over_soon()
 
     def remember(self, family: str, serial: str, state: dict[str, Any], now: float) -> None:
         """Write what is remembered of a device."""
@@ -210,7 +239,8 @@ class Store:
         """Call back in the loop, once all that was put until now is on disk."""
         self._batch.waiting.append(callback)
         self._batch.size += WAITER
-        self._hand_over_soon()
+        if not self._scheduled:
+            self._hand_over_soon()
 
     def do(self, job: Callable[[sqlite3.Connection], object]) -> None:
         """Let the writer thread do something in the next transaction."""
