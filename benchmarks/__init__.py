@@ -1,6 +1,6 @@
 """What the library costs, beside what else one could have used: `python -m benchmarks`.
 
-    python -m benchmarks                    everything, some four minutes
+    python -m benchmarks                    everything, some six minutes
     python -m benchmarks --quick            everything, shorter, less exact
     python -m benchmarks framing checksums  these groups only
     python -m benchmarks --json             one JSON object a line
@@ -26,7 +26,12 @@ calls of one another's helpers, the garbage collector and exceptions are as they
 A goal of `≥ 25×` says how many times as long as ours the peer takes; one of `≤ 1.3×` how many
 times as long as the peer's ours may take.
 
+*Servers* are processes, pinned to one core; `load` plays the devices on another, waits for each
+answer, and makes each frame a new record. What is said of `store` and `connections` is absolute,
+so there the ratio is to the goal's figure, and a bare `executemany` stands beside the store.
+
 A file a group: `micro_inverter`, `alphaess`, `framing`, `startup`, `bulk`, `logs`, `redact`,
-`checksums`; the peers stand in `peers`, `plan` (the fastest Python we could write by hand) and
-`parse.js`; `measure` takes the times, `table` shows them.
+`checksums`, `server`, `store`, `connections`; the peers stand in `peers`, `plan` (the fastest
+Python we could write by hand), `parse.js` and `server.js`; `measure` takes the times, `table` shows
+them.
 """

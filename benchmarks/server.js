@@ -1,6 +1,8 @@
 // A cloud for V5 loggers under Node that keeps nothing, in the manner of Hypfer's dummycloud: marker,
 // length and checksum are verified, the payload's 40 most wanted fields read into an object, and a
-// request is answered with the time. It prints its port, and serves until its stdin ends.
+// request is answered with the time. With the argument "trace" it also makes the texts that
+// dummycloud makes of each chunk and answer for a log that is shown to nobody ordinarily.
+// It prints its port, and serves until its stdin ends.
 "use strict";
 
 const net = require("net");
@@ -87,7 +89,17 @@ function reply(frame) {
     return answer;
 }
 
+const TRACE = process.argv[2] === "trace";
 let seen = 0; // what is parsed is looked at, so that nothing is optimised away
+
+function trace(...texts) {
+    seen += texts.length;
+}
+
+function traceChunk(chunk, address) {
+    trace(new Date().toISOString(), `from ${address}: ${chunk.toString()}`);
+    trace(new Date().toISOString(), `from ${address}:`, chunk.toString("hex"));
+}
 
 function take(frame) {
     if (frame[0] !== 0xa5 || frame[frame.length - 1] !== 0x15) {
@@ -103,9 +115,13 @@ function take(frame) {
 }
 
 const server = net.createServer({ noDelay: true }, (socket) => {
+    const address = socket.remoteAddress;
     let held = null;
     socket.on("error", () => socket.destroy());
     socket.on("data", (chunk) => {
+        if (TRACE) {
+            traceChunk(chunk, address);
+        }
         let data = held === null ? chunk : Buffer.concat([held, chunk]);
         while (data.length >= 3 && data.length >= data.readUInt16LE(1) + ENVELOPE) {
             const size = data.readUInt16LE(1) + ENVELOPE;
@@ -113,6 +129,9 @@ const server = net.createServer({ noDelay: true }, (socket) => {
             if (answer === null) {
                 socket.destroy();
                 return;
+            }
+            if (TRACE) {
+                trace("answer", answer.toString("hex"));
             }
             socket.write(answer);
             data = data.subarray(size);

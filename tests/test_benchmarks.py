@@ -40,6 +40,19 @@ def test_without_node_its_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert line.met is None
 
 
+def test_without_node_the_servers_are_measured_and_compared_with_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node, "find", lambda: None)
+
+    lines = list(import_module("benchmarks.server").run(HARDLY_ANY))
+
+    assert all("Node: not found" in line.note for line in lines)
+    for line in lines:
+        assert (line.value is None) == line.what.startswith("Node")
+        assert line.met is None
+
+
 def test_a_goal_counts_in_its_own_direction() -> None:
     assert at_least(3).met(3.1)
     assert not at_least(3).met(2.9)
