@@ -121,7 +121,7 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
 def run(effort: Effort) -> Iterator[Line]:
     """Yield the lines of this group."""
     command = node.find()
-    turns, seconds = max(2, effort.turns // 5), effort.seconds * 25
+    turns, seconds = max(2, effort.turns // 5), effort.seconds * 20
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         servers: dict[str, FakeServer | NodeServer] = {}
