@@ -304,7 +304,7 @@ class StreamDecoder:
         """Hold the bytes from `run` on for the next scan."""
         if data is self._held:
             del self._held[:run]
-        elif run < len(data):
+        else:
             self._held += data[run:]
         self._offset += run
         self._cursor = cursor - run
