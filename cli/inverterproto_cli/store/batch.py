@@ -138,10 +138,10 @@ class Batch:
         gone = removal.devices
         for key, row in list(self.rows.items()):
             if row[3] in gone:
-                self.size -= len(row[12])
+                self.size -= ROW + len(row[12])
                 del self.rows[key]
             elif row[4] in gone:
-                self.rows[key] = (*row[:4], None, *row[5:])
+                row[4] = None
         for device in gone:
             self.devices.pop(device, None)
             self.states.pop(device, None)
@@ -198,7 +198,7 @@ class Batch:
         self.unknown += later.unknown
 
 
-def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+def _insert(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
     """Write rows, many with one statement where there are many."""
     whole = len(rows) // _TOGETHER * _TOGETHER
     for at in range(0, whole, _TOGETHER):

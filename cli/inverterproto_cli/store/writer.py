@@ -277,6 +277,7 @@ class Store:
         else:
             for key in [key for key, row in self._devices.items() if row.id in removal.devices]:
                 del self._devices[key]
+            self._heard.clear()
             self._batch.forget(removal)
             self.when_safe(partial(self._forgot_all, removal, done))
 
