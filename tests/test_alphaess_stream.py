@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from inverterproto.alphaess.frame import FRAMING, LONGEST, AlphaFraming, Frame
 from inverterproto.stream import Framed, Item, Reason, StreamDecoder, Unframed
 from tests.vectors import AT_TEXT, CLIENT_HELLO, fixtures
+from tests.work import is_linear
 
 RAW = fixtures("alphaess")
 STATUS = RAW["status-1"]
@@ -183,8 +184,7 @@ def test_the_work_is_linear_in_hostile_input(unit: bytes, chunk: int) -> None:
             decoder.feed(data[start : start + chunk])
         return time.process_time() - begun
 
-    small, great = min(spent(20_000) for _ in range(3)), min(spent(80_000) for _ in range(3))
-    assert great < 4 * 3 * max(small, 0.001)
+    assert is_linear(spent, 20_000)
 
 
 def test_no_more_is_held_than_the_longest_frame() -> None:

@@ -16,6 +16,7 @@ from inverterproto.alphaess.payloads import build as build_fields
 from inverterproto.alphaess.payloads import read
 from inverterproto.errors import FieldError
 from tests.vectors import fixtures
+from tests.work import is_linear
 
 REAL = Frame.parse(fixtures("alphaess")["stored-records"]).payload
 SMALL = b"Date,Time,SN,SOC\n2021/03/24,09:40:59,AL2,26.0\n2021/03/24,09:42:00,AL2,26.4\n"
@@ -301,5 +302,4 @@ def test_the_work_is_linear_in_hostile_tables(unit: bytes) -> None:
         assert found.problems is not None
         return time.process_time() - begun
 
-    small, great = min(spent(15_000) for _ in range(3)), min(spent(60_000) for _ in range(3))
-    assert great < 4 * 3 * max(small, 0.001)
+    assert is_linear(spent, 4_000)

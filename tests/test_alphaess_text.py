@@ -14,6 +14,7 @@ from inverterproto.alphaess.spelling import edit, is_same, write
 from inverterproto.alphaess.text import DEEPEST, Document, Names, load, scan
 from inverterproto.errors import FieldError, ProtocolError
 from tests.vectors import fixtures
+from tests.work import is_linear
 
 PAYLOADS = sorted(raw[7:-2] for raw in fixtures("alphaess").values() if raw[7:8] == b"{")
 
@@ -415,8 +416,7 @@ def test_the_work_is_linear_in_hostile_json(head: bytes, unit: bytes, tail: byte
         build("unknown", fields, payload, from_cloud=False)
         return time.process_time() - begun
 
-    small, great = min(spent(15_000) for _ in range(3)), min(spent(60_000) for _ in range(3))
-    assert great < 4 * 3 * max(small, 0.001)
+    assert is_linear(spent, 4_000)
 
 
 def test_the_quick_way_leaves_what_it_cannot_read_to_the_other() -> None:
