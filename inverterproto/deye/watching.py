@@ -63,6 +63,7 @@ _UNTOLD = (HEAD_ONLY, payloads.WIFI, payloads.UNKNOWN)
 _unpack_serial = Struct("<I").unpack_from
 _unpack_head = Struct("<BHIII").unpack_from
 _SHORTEST_DATA = ENVELOPE + HEAD_ONLY.size
+_new = tuple.__new__  # past a named tuple's own constructor, which takes twice as long
 
 
 class LoggerState:
@@ -120,14 +121,16 @@ class Logger:
         name: its serial as text.
         state: what outlives the connection.
         sequence: the two counters of the last frame, its own or one to it.
+        carried: the inverter of its last data frame, as bytes and as text.
     """
 
-    __slots__ = ("_last_command", "name", "sequence", "state")
+    __slots__ = ("_last_command", "carried", "name", "sequence", "state")
 
     def __init__(self, name: str, state: LoggerState) -> None:
         self.name = name
         self.state = state
         self.sequence = (0, 0)
+        self.carried: tuple[bytes, str] | None = None
         self._last_command: int | None = None
 
     def next_command(self) -> tuple[int, int]:
@@ -161,11 +164,6 @@ def _form(sensor_type: int) -> _Form:
     field = layout.by_name.get("inverter_serial")
     place = slice(PAYLOAD_AT + field.offset, PAYLOAD_AT + field.end) if field else slice(0)
     return _Form(known=True, serial=place, secret=bool(password_spans(layout)))
-
-
-@lru_cache(maxsize=1024)  # because serials come from outside
-def _device(serial: bytes, logger: str) -> str:
-    return device_of(decode_text(serial), logger)
 
 
 class Watcher:
@@ -228,37 +226,39 @@ class Watcher:
 
     def _keep_data(self, raw: bytes, now: float, logger: Logger) -> list[Action]:
         """Keep a data frame whose head is whole."""
-        frame_type, sensor_type, working, power_on, offset = _unpack_head(raw, PAYLOAD_AT)
+        frame_type, sensor_type, *times = _unpack_head(raw, PAYLOAD_AT)
         form = _form(sensor_type)
         frame = mask_frame(raw) if form.secret else raw
-        same = frame[3:5] + frame[7:11] + frame[12:22] + frame[32:-2]
-        key = blake2b(same, digest_size=16).digest()
-        device = _device(frame[:-2][form.serial], logger.name)
-        if not logger.state.carries(device):
+        body = frame[:-2]
+        key = blake2b(body[3:5] + body[7:11] + body[12:22] + body[32:], digest_size=16).digest()
+        device = self._inverter(body[form.serial], logger)
+        if device is None:
             self.logger = None  # not to be answered
             text = f"more than {MOST_INVERTERS} inverters behind a logger: not kept, not answered"
             return [Note("refused", text, logger.name)]
         historic = frame_type & HISTORIC != 0
-        actions: list[Action] = [
-            Record(
-                key,
-                FAMILY,
-                "data",
-                device,
-                logger.name,
-                historic,
-                float(working),
-                frame,
-                frame is not raw,
-                form.known,
-            )
-        ]
-        actions += logger.state.dating.see(
-            key, Stamp(working, power_on, offset), historic=historic, arrival=now
-        )
+        record = (
+            key, FAMILY, "data", device, logger.name, historic, float(times[0]), frame,
+            frame is not raw, form.known, DEVICE,
+        )  # fmt: skip
+        stamp = _new(Stamp, times)
+        dated = logger.state.dating.see(key, stamp, historic=historic, arrival=now)
+        actions: list[Action] = [_new(Record, record), *dated]
         if not form.known:
             actions.append(_unknown(f"data of sensor type {sensor_type:#06x}", raw, logger.name))
         return actions
+
+    @staticmethod
+    def _inverter(serial: bytes, logger: Logger) -> str | None:
+        """Return the inverter with a serial behind a logger, or None of one too many."""
+        last = logger.carried
+        if last is not None and last[0] == serial:
+            return last[1]
+        device = device_of(decode_text(serial), logger.name)
+        if not logger.state.carries(device):
+            return None
+        logger.carried = serial, device
+        return device
 
     def _keep_message(
         self, item: Framed, now: float, sender: str, logger: Logger | None

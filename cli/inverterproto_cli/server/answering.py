@@ -11,32 +11,9 @@ from typing import Any
 
 from inverterproto.alphaess.session import CloudSession as BatteryCloud
 from inverterproto.deye.session import CloudSession as LoggerCloud
-from inverterproto.session import MOST_UNFRAMED, Action, CloudSession, States
-from inverterproto.stream import Item
+from inverterproto.session import MOST_UNFRAMED, CloudSession
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.zone import utc_offset
-
-
-class CarefulLoggerCloud(LoggerCloud):
-    """Answers only while the clock is right."""
-
-    __slots__ = ("_clock_is_right",)
-
-    def __init__(
-        self,
-        clock_is_right: Callable[[float], bool],
-        states: States,
-        *,
-        next_heartbeat: int,
-        most_unframed: int,
-    ) -> None:
-        super().__init__(states, next_heartbeat=next_heartbeat, most_unframed=most_unframed)
-        self._clock_is_right = clock_is_right
-
-    def receive(self, item: Item, now: float) -> list[Action]:
-        """Take a frame or a run of unframed bytes; return what to do about it."""
-        self.answering = self._clock_is_right(now)
-        return super().receive(item, now)
 
 
 def opener(
@@ -73,11 +50,11 @@ def opener(
 
     def open_session(family: str) -> CloudSession:
         if family == "deye":
-            return CarefulLoggerCloud(
-                keeper.clock_is_right,
+            return LoggerCloud(
                 partial(keeper.state, family),
                 next_heartbeat=heartbeat,
                 most_unframed=most_unframed,
+                may_answer=keeper.clock_is_right,
             )
         return BatteryCloud(
             battery,

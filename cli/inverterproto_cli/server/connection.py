@@ -35,8 +35,9 @@ from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 from inverterproto.families import FAMILIES, HEAD, recognise
+from inverterproto.reading import Dated
 from inverterproto.session import Action, Close, CloudSession, Record, Send
-from inverterproto.stream import Framed, Item, Reason, StreamDecoder
+from inverterproto.stream import Framed, Framing, Item, Reason, StreamDecoder
 from inverterproto_cli.server.logs import Where
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ MOST_UNSENT = 8
 """Chunks of a connection that wait for the store, with their answers."""
 HEAVY = 0.002
 """Seconds of work that make a chunk a heavy one."""
+LIGHT = 1024
+"""Bytes that cannot be as much work, whatever they are: they need no watch."""
 _TLS = (
     "this device encrypts (TLS): nothing can be read. Its firmware is a newer one; see the "
     "documentation for what can be done"
@@ -59,9 +62,10 @@ class DeviceConnection(asyncio.BufferedProtocol):
     """A device's connection."""
 
     __slots__ = (
-        "_captured", "_capturing", "_closing_since", "_decoder", "_device", "_family",
-        "_farewell", "_framed_at", "_heard_at", "_heavy", "_held_back", "_listener", "_peer",
-        "_sessions", "_stalled_since", "_transport", "_unread", "_unsafe", "_unsent", "number",
+        "_captured", "_capturing", "_closing_since", "_decoder", "_device", "_family", "_farewell",
+        "_framed_at", "_framing", "_heard_at", "_heavy", "_held_back", "_listener", "_peer",
+        "_session", "_sessions", "_stalled_since", "_transport", "_unread", "_unsafe", "_unsent",
+        "number",
     )  # fmt: skip
 
     def __init__(self, listener: "Listener") -> None:
@@ -69,6 +73,8 @@ class DeviceConnection(asyncio.BufferedProtocol):
         self._listener = listener
         self._decoder = StreamDecoder(*listener.framings)
         self._sessions: dict[str, CloudSession] = {}
+        self._session: CloudSession | None = None  # of the last frame
+        self._framing: Framing | None = None  # of the last frame
         self._family: str | None = None
         self._device: str | None = None
         self._unread = True  # whether no byte has come yet
@@ -114,10 +120,13 @@ class DeviceConnection(asyncio.BufferedProtocol):
         if self._closing_since is not None:
             return
         listener = self._listener
-        listener.heard = True
         self._heard_at = listener.ticks()
+        if nbytes <= LIGHT and not self._decoder.held:
+            self._heavy = False
+            self._feed(listener.view[:nbytes])
+            return
         begin = thread_time()
-        self._safely(self._feed, bytes(listener.view[:nbytes]))
+        self._feed(listener.view[:nbytes])
         self._heavy = thread_time() - begin > HEAVY
         if self._heavy and self._closing_since is None:
             self._held_back = True
@@ -163,17 +172,25 @@ class DeviceConnection(asyncio.BufferedProtocol):
         try:
             act(*arguments)
         except Exception:  # noqa: BLE001 - whatever it is, the other connections go on
-            listener = self._listener
-            listener.log.fault("a connection is given up", listener.clock(), **self._where)
-            self.end("fault", "a fault of this program", logging.DEBUG)
+            self._fail()
 
-    def _feed(self, chunk: bytes) -> None:
-        items = self._decoder.feed(chunk)
-        if self._unread:
-            self._unread = False
-            if recognise(chunk[:HEAD]) == "tls":
-                items += self._decoder.flush()  # it waits for an answer; no more will come
-        self._take(items, self._listener.clock())
+    def _fail(self) -> None:
+        listener = self._listener
+        listener.log.fault("a connection is given up", listener.clock(), **self._where)
+        self.end("fault", "a fault of this program", logging.DEBUG)
+
+    def _feed(self, view: memoryview) -> None:
+        try:
+            chunk = bytes(view)
+            items = self._decoder.feed(chunk)
+            if self._unread:
+                self._unread = False
+                self._listener.heard = True
+                if recognise(chunk[:HEAD]) == "tls":
+                    items += self._decoder.flush()  # it waits for an answer; no more will come
+            self._take(items, self._listener.clock())
+        except Exception:  # noqa: BLE001 - as in `_safely`, without its cost
+            self._fail()
 
     def _give_up_waiting(self) -> None:
         self._take(self._decoder.flush(), self._listener.clock())
@@ -190,7 +207,10 @@ class DeviceConnection(asyncio.BufferedProtocol):
                 log = self._listener.log
                 log.complain("tls", _TLS, now, about=self._peer, **self._where)
                 self._farewell = "tls", "it speaks TLS", logging.DEBUG
-            if not self._act(self._session_of(item).receive(item, now), answers, now):
+            session = self._session
+            if session is None or item.framing is not self._framing:
+                session = self._session_of(item)
+            if not self._act(session.receive(item, now), answers, now):
                 break
         self._send(answers)
 
@@ -204,20 +224,27 @@ class DeviceConnection(asyncio.BufferedProtocol):
         if session is None:
             session = self._sessions[name] = self._listener.open_session(name)
         if isinstance(item, Framed):
-            self._family = name
+            self._family, self._framing, self._session = name, item.framing, session
         return session
 
     def _act(self, actions: Iterable[Action], answers: list[bytes], now: float) -> bool:
         """Carry out actions; collect what is to be sent; return whether all found room."""
+        keeper = self._listener.keeper
+        room = True
         for action in actions:
-            if type(action) is Send:
-                answers.append(action.data)
-            elif type(action) is Record:
+            if type(action) is Record:
                 self._unsafe = True
                 self._device = action.via or action.device or self._device
+                room = keeper.keep(action, now) and room
+            elif type(action) is Dated:
+                keeper.date(action, now)
+            elif type(action) is Send:
+                answers.append(action.data)
             elif type(action) is Close:
                 self._farewell = "no frame", action.reason, logging.INFO
-        if self._listener.keeper.carry_out(actions, now, **self._where):
+            else:
+                keeper.tell(action, now, self._where)
+        if room:
             return True
         answers.clear()
         self._farewell = "no room", "the store takes no more for now", logging.WARNING
@@ -228,10 +255,11 @@ class DeviceConnection(asyncio.BufferedProtocol):
     def _send(self, answers: list[bytes]) -> None:
         """Send answers, once what was kept before them is safe; then say farewell, if need be."""
         if answers or self._unsafe:
-            data = b"".join(answers)
+            data = answers[0] if len(answers) == 1 else b"".join(answers)
             store = self._listener.keeper.store
-            if not (self._unsafe or self._unsent):
-                self._write(data)
+            if not (store.lasting and (self._unsafe or self._unsent)):
+                if data:
+                    self._write(data)
             elif store.full:
                 self._farewell = "no room", "the store takes no more for now", logging.WARNING
             else:

@@ -22,6 +22,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import cache
 from time import time
 from typing import Any, Unpack
 
@@ -42,6 +43,12 @@ _WORTH_A_WARNING = frozenset(
 """The events that say that something is not as it should be."""
 
 Shown = Callable[[Record, Dated], object]
+
+
+@cache  # the kinds are those of the families' messages
+def _count_of(kind: str) -> str:
+    """Return the name of the counter of records of a kind."""
+    return f"record: {kind}"
 
 
 class Keeper:
@@ -174,21 +181,36 @@ class Keeper:
         room = True
         for action in actions:
             if type(action) is Record:
-                self.counts[f"record: {action.kind}"] += 1
-                if not self.store.keep(action, now, self._answered):
-                    room = False
-                elif self._show is not None and action.known:
-                    self._unshown.put(action)
+                room = self.keep(action, now) and room
             elif type(action) is Dated:
-                self.store.date(action)
-                if self._show is not None:
-                    self._shown(action, now)
-            elif type(action) is Note:
-                self._note(action, now, where)
-            elif type(action) is Answer and action.final:
-                self._answer(action, where)
-        self._newest = max(self._newest, now)
+                self.date(action, now)
+            else:
+                self.tell(action, now, where)
         return room
+
+    def keep(self, record: Record, now: float) -> bool:
+        """Keep a record; return whether it found room in the store."""
+        self.counts[_count_of(record.kind)] += 1
+        if now > self._newest:
+            self._newest = now
+        if not self.store.keep(record, now, self._answered):
+            return False
+        if self._show is not None and record.known:
+            self._unshown.put(record)
+        return True
+
+    def date(self, dated: Dated, now: float) -> None:
+        """Write when a record was measured, and show it."""
+        self.store.date(dated)
+        if self._show is not None:
+            self._shown(dated, now)
+
+    def tell(self, action: Action, now: float, where: Where) -> None:
+        """Say what there is to say of an action that is neither a record nor a date."""
+        if type(action) is Note:
+            self._note(action, now, where)
+        elif type(action) is Answer and action.final:
+            self._answer(action, where)
 
     def _shown(self, dated: Dated, now: float) -> None:
         if self._show is None:

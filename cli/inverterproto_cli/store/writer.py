@@ -46,10 +46,13 @@ class Store:
         most_pending: bytes of records that may wait.
 
     Attributes:
+        lasting: that what is kept lasts, so that it is worth waiting for.
         trouble: what is wrong, or None.
         newest: the latest arrival in it when it was opened, in unix seconds.
         dropped: records that could not be kept because too much was waiting.
     """
+
+    lasting = True
 
     def __init__(
         self, path: Path, say: Say, *, keep: Keep = DEFAULT, most_pending: int = MOST_PENDING
@@ -413,6 +416,7 @@ class Store:
 class NoStore:
     """What takes the store's place with `--no-store`: nothing is kept, nobody waits."""
 
+    lasting = False
     trouble = None
     full = False
     newest = 0.0
@@ -430,7 +434,7 @@ class NoStore:
         """Keep nothing."""
 
     def when_safe(self, callback: Callable[[], object]) -> None:
-        """Call back at once."""
+        """Call back at once: nothing is to wait for."""
         callback()
 
     def open(self) -> None:
