@@ -7,6 +7,7 @@ SIGUSR1 prints the counters.
 
 import asyncio
 import errno
+import gc
 import logging
 import resource
 import signal
@@ -27,6 +28,9 @@ from inverterproto_cli.store import Store, StoreError
 SWEEP = 1.0
 SWITCH = 0.0001
 """Seconds after which a thread lets the other go on: the store's needs to, often, in a commit."""
+GARBAGE = 20_000, 20, 100
+"""When to look for garbage in cycles: records make none, but many wait for the store at a time, and
+each look goes through all of them."""
 NOTHING_CAME = 300.0
 """Seconds of silence since the start after which it says what to check."""
 SPARE_DESCRIPTORS = 64
@@ -41,6 +45,7 @@ _HINTS = (
 def run(main: Callable[[], Awaitable[None]], serving: Serving) -> None:
     """Run a server to its end, and see that all it said is written."""
     sys.setswitchinterval(SWITCH)
+    gc.set_threshold(*GARBAGE)
     try:
         event_loop.run(main)
     finally:

@@ -16,21 +16,26 @@ ROW = 512
 """Bytes that a row takes beside its frame, about: a flood of short frames is a flood, too."""
 
 _INSERT = """
-INSERT INTO record (key, family, kind, device, via, sender, historic, known, masked, answered,
-                    arrival, stamp, frame, time, source, clock_offset, number, repeated)
+INSERT OR IGNORE INTO record
+    (key, family, kind, device, via, sender, historic, known, masked, answered,
+     arrival, stamp, frame, time, source, clock_offset, number, repeated)
 VALUES %s
-ON CONFLICT (key) DO UPDATE SET
-    repeated = repeated + 1,
-    time = iif(source IS NULL, excluded.time, time),
-    clock_offset = iif(source IS NULL, excluded.clock_offset, clock_offset),
-    number = iif(source IS NULL, excluded.number, number),
-    source = coalesce(source, excluded.source)
 """
 _VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
 _INSERT_ONE = _INSERT % _VALUES
 _TOGETHER = 32
 _INSERT_MANY = _INSERT % ", ".join([_VALUES] * _TOGETHER)
-"""Between two statements the thread waits for its turn: the fewer there are, the better."""
+"""Between two statements the thread waits for its turn: the fewer there are, the better. One that
+may fail half-way, as it does with `ON CONFLICT … DO UPDATE`, would keep a journal of its own."""
+_COME_AGAIN = """
+UPDATE record SET
+    repeated = repeated + 1,
+    time = iif(source IS NULL, ?, time),
+    clock_offset = iif(source IS NULL, ?, clock_offset),
+    number = iif(source IS NULL, ?, number),
+    source = coalesce(source, ?)
+WHERE key = ? AND id <= ?
+"""
 _REPEAT = "UPDATE record SET repeated = repeated + ? WHERE key = ?"
 _DATE = """
 UPDATE record SET time = ?, source = ?, clock_offset = ?, number = ?
@@ -199,8 +204,16 @@ class Batch:
 
 
 def _insert(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
-    """Write rows, many with one statement where there are many."""
-    whole = len(rows) // _TOGETHER * _TOGETHER
-    for at in range(0, whole, _TOGETHER):
-        connection.execute(_INSERT_MANY, [*chain.from_iterable(rows[at : at + _TOGETHER])])
-    connection.executemany(_INSERT_ONE, rows[whole:])
+    """Write rows, many with one statement where there are many; count those that are there."""
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM record").fetchone()
+    for at in range(0, len(rows), _TOGETHER):
+        some = rows[at : at + _TOGETHER]
+        if len(some) == _TOGETHER:
+            new = connection.execute(_INSERT_MANY, [*chain.from_iterable(some)]).rowcount
+        else:
+            new = connection.executemany(_INSERT_ONE, some).rowcount
+        if new < len(some):
+            again = ((row[13], row[15], row[16], row[14], row[0], last) for row in some)
+            known = connection.executemany(_COME_AGAIN, again).rowcount
+            if new + known < len(some):  # whatever was ignored was not there
+                raise sqlite3.IntegrityError("a record does not fit its table")

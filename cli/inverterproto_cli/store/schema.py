@@ -11,6 +11,9 @@ BUSY_SECONDS = 2.0
 
 LOG_BYTES = 16 << 20
 """What is left of the log after a checkpoint."""
+LOG_PAGES = 4000
+"""After so many pages in the log there is a checkpoint: a page that changed often is written once.
+They fit into `LOG_BYTES`."""
 
 _FIRST = """
 CREATE TABLE device (
@@ -110,6 +113,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         connection.execute("PRAGMA cache_size = -16384")
         migrate(connection)
     except sqlite3.Error as error:
