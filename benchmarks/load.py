@@ -73,9 +73,10 @@ class Load:
             raise RuntimeError(f"the load ended at: {order}")
         return json.loads(answer)
 
-    def run(self, port: int, connections: int, seconds: float) -> "Run":
-        """Send to a server for so long; return how it answered."""
-        return Run(*self._ask(what="run", port=port, connections=connections, seconds=seconds))
+    def run(self, port: int, pid: int, connections: int, seconds: float) -> "Run":
+        """Send to a server, which is a process of this machine, for so long; return how it was."""
+        order = {"port": port, "pid": pid, "connections": connections, "seconds": seconds}
+        return Run(*self._ask(what="run", **order))
 
     def hold(self, port: int, connections: int, family: str) -> None:
         """Open connections, say what a device says first on each, and keep them open."""
@@ -89,11 +90,14 @@ class Run(NamedTuple):
         rate: frames in a second.
         p50: the median time until an answer, in ms.
         p99: the time within which 99 of 100 answers came, in ms.
+        work: the server's processor time for a frame, its own and the system's, in µs; None where
+            the system does not tell.
     """
 
     rate: float
     p50: float
     p99: float
+    work: float | None
 
 
 class _Logger:
@@ -130,8 +134,10 @@ class _Devices:
         self._now: dict[int, tuple[int, int]] = {}
         self._held: list[socket.socket] = []
 
-    def run(self, port: int, connections: int, seconds: float) -> tuple[float, float, float]:
-        """Send to a server for so long; return frames a second, and two quantiles in ms."""
+    def run(
+        self, port: int, pid: int, connections: int, seconds: float
+    ) -> tuple[float, float, float, float | None]:
+        """Send to a server for so long; return what `Run` says."""
         loggers: dict[int, _Logger] = {}
         with select.epoll() as poll:
             for number in range(connections):
@@ -143,7 +149,9 @@ class _Devices:
             for logger in loggers.values():
                 logger.send()
             _exchange(poll, loggers, seconds / 4)  # until all is warm and in step
+            before = _processor_time(pid)
             times, taken = _exchange(poll, loggers, seconds)
+            after = _processor_time(pid)
             _finish(poll, loggers)
         for number, logger in enumerate(loggers.values()):
             self._now[number] = logger.now
@@ -153,6 +161,7 @@ class _Devices:
             len(times) / taken,
             1e3 * ordered[len(times) // 2],
             1e3 * ordered[len(times) * 99 // 100],
+            None if before is None or after is None else 1e6 * (after - before) / len(times),
         )
 
     def hold(self, port: int, connections: int, family: str) -> bool:
@@ -170,6 +179,17 @@ def _connect(port: int) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
+
+
+def _processor_time(pid: int) -> float | None:
+    """Return the seconds of processor time that a process has taken, all its threads together."""
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        return (
+            sum(int((each / "schedstat").read_text().split()[0]) for each in tasks.iterdir()) / 1e9
+        )
+    except OSError:
+        return None
 
 
 def _take(logger: _Logger) -> None:

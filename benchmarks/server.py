@@ -1,8 +1,9 @@
 """The fake server under load: one core, every frame checked and answered, beside Node.
 
 The servers run at once, and have their turns; the load (`load.py`) keeps to the other core. Ours
-with the store answers after the commit; what stands beside it keeps nothing. Goals are against
-Node in the manner of dummycloud, which also makes texts of all that comes for a log of traces; bare
+with the store answers after the commit; what stands beside it keeps nothing. What is compared is
+the processor time for a frame, all threads and the system's part in it: frames in a second depend
+on what else the machine does, and are shown beside it. Goals are against Node in the manner of dummycloud, which also makes texts of all that comes for a log of traces; bare
 Node, without these, stands beside it.
 """
 
@@ -22,7 +23,10 @@ from benchmarks.load import Load, Run
 from benchmarks.measure import QUICK, Effort, Goal, Line, at_least
 from benchmarks.startup import inverterproto
 
-TITLE = "Fake server, one core, micro-inverter frames (343 bytes), each validated and answered"
+TITLE = (
+    "Fake server, one core, micro-inverter frames (343 bytes), each validated and answered; "
+    "the ratios are of processor time"
+)
 
 NODE = "Node, keeping nothing, as dummycloud"
 BARE = "Node, keeping nothing, bare"
@@ -75,6 +79,7 @@ class NodeServer:
 
     Attributes:
         port: where it listens.
+        pid: the process's number.
     """
 
     def __init__(self, command: str, *arguments: str) -> None:
@@ -86,6 +91,7 @@ class NodeServer:
         )
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
+        self.pid = self._process.pid
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +145,7 @@ def run(effort: Effort) -> Iterator[Line]:
             runs: dict[str, list[Run]] = {name: [] for name in servers}
             for _ in range(turns):
                 for name, server in servers.items():
-                    runs[name].append(load.run(server.port, connections, seconds))
+                    runs[name].append(load.run(server.port, server.pid, connections, seconds))
             yield from _lines(runs, connections)
 
 
@@ -155,12 +161,22 @@ def _lines(runs: dict[str, list[Run]], connections: int) -> Iterator[Line]:
 
 def _line(what: str, runs: list[Run], peers: list[Run] | None, goal: Goal | None) -> Line:
     rate = statistics.median(run.rate for run in runs)
-    p50, p99 = (statistics.median(times) for times in list(zip(*runs, strict=True))[1:])
+    p50, p99 = (statistics.median(times) for times in list(zip(*runs, strict=True))[1:3])
     note = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+    works = [run.work for run in runs if run.work is not None]
+    if works:
+        note = f"{statistics.median(works):.1f} µs of processor time a frame, {note}"
     if peers is None:
         return Line(what, rate, "frames/s", goal=goal, note=f"{note}; Node: not found")
     ratio = None
     if peers is not runs:
         pairs = zip(runs, peers, strict=True)
-        ratio = statistics.median(ours.rate / peer.rate for ours, peer in pairs)
+        ratio = statistics.median(_ratio(ours, peer) for ours, peer in pairs)
     return Line(what, rate, "frames/s", ratio, goal, note)
+
+
+def _ratio(ours: Run, peer: Run) -> float:
+    """Return how many times as many frames ours answers for the same work."""
+    if ours.work and peer.work:
+        return peer.work / ours.work
+    return ours.rate / peer.rate

@@ -119,6 +119,7 @@ class Framed:
         self.offset = offset
         self.raw = raw
         self.framing = framing
+        self._frame = None
 
     @property
     def family(self) -> str:
@@ -128,11 +129,10 @@ class Framed:
     @property
     def frame(self) -> Any:  # noqa: ANN401 - deye.Frame or alphaess.Frame
         """The frame itself, taken apart when first asked for."""
-        try:
-            return self._frame
-        except AttributeError:
+        frame = self._frame
+        if frame is None:
             frame = self._frame = self.framing.parse(self.raw, verify=False)
-            return frame
+        return frame
 
     def __eq__(self, other: object) -> bool:
         return (
