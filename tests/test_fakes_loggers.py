@@ -20,7 +20,7 @@ NOON = 20_600 * 86_400 + 43_200
 
 
 def lived(peer: Peer, lasting: float, **options: object) -> tuple[list[bytes], Tally]:
-    """Let three sticks live; return what they were told is accepted."""
+    """Let three sticks live; return the data that they were told is accepted."""
     accepted: list[bytes] = []
     tally = Tally()
 
@@ -32,7 +32,7 @@ def lived(peer: Peer, lasting: float, **options: object) -> tuple[list[bytes], T
             tally,
             begin + lasting,
             speed=day.speed,
-            accepted=accepted.append,
+            accepted=lambda frame: accepted.append(frame) if frame[4] == DATA else None,
             **options,  # type: ignore[arg-type]
         )
         sessions = sticks(MODELS["string"], 3, day, bench.until, wait=bench.wait, historic=5)

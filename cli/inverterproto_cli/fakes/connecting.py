@@ -28,6 +28,17 @@ class UnreachableError(OSError):
     """A server is not there; the message is one clear line."""
 
 
+def calling(address: Address) -> Call:
+    """Return what connects to a server; many calls at once have their turns."""
+    ramp = asyncio.Semaphore(_RAMP)
+
+    async def call() -> Streams:
+        async with ramp:
+            return await _connect(address)
+
+    return call
+
+
 async def _connect(address: Address) -> Streams:
     """Connect to a server.
 
@@ -73,11 +84,7 @@ def run_all(
     unreachable: list[UnreachableError] = []
 
     async def all_of_them() -> None:
-        ramp = asyncio.Semaphore(_RAMP)
-
-        async def call() -> Streams:
-            async with ramp:
-                return await _connect(address)
+        call = calling(address)
 
         async def each(number: int) -> None:
             try:

@@ -11,11 +11,20 @@ the machine is, and any speed is as fast as the server answers. A reply that doe
 *Reconnecting.* When a connection ends, the battery connects again after some seconds of its time,
 each time twice as many while nothing is answered, and streams on without a login. Only where a
 server was never there it gives up.
+
+*Faults* that it makes on purpose (`wire.py`) are nobody else's: what they cost in answers and
+connections is noted, and nothing is wrong with it.
+
+*Accepted.* Replies name no more than the command. A server answers in the order in which it was
+asked, so a reply is that to the first frame of its command that reached the server whole and is not
+answered yet, however late it comes.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from random import Random
 from time import perf_counter, time
 from typing import NamedTuple
 
@@ -23,10 +32,11 @@ import click
 
 from inverterproto.alphaess.battery import Battery
 from inverterproto.alphaess.battery_session import REPLY_WAIT, BatterySession
-from inverterproto.alphaess.frame import FRAMING, REQUEST
-from inverterproto.alphaess.messages import code_of
+from inverterproto.alphaess.commands import SUCCESS
+from inverterproto.alphaess.frame import FRAMING, REPLY, REQUEST, Frame
+from inverterproto.alphaess.messages import Message, code_of
 from inverterproto.session import Action, Answer, Close, Send
-from inverterproto.stream import StreamDecoder
+from inverterproto.stream import Framed, StreamDecoder
 from inverterproto_cli.address import Address
 from inverterproto_cli.fakes.connecting import (
     Call,
@@ -39,6 +49,7 @@ from inverterproto_cli.fakes.exchange import Tally
 from inverterproto_cli.fakes.household import DAY
 from inverterproto_cli.fakes.shown import Exchange, Show
 from inverterproto_cli.fakes.simulated import simulated_battery
+from inverterproto_cli.fakes.wire import BAD_CHECKSUM, RESET, Faults, Wire
 from inverterproto_cli.show import printable
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 4.0, 120.0
@@ -76,6 +87,10 @@ class Bench(NamedTuple):
         wait: seconds, in real time, for a reply.
         tally: counts.
         show: is told each exchange.
+        fragment: whether to cut and coalesce what is sent.
+        faults: whether to damage some of it.
+        seed: of all chances.
+        accepted: is called with each request of which the server said that it has it.
     """
 
     clock: Clock
@@ -83,6 +98,10 @@ class Bench(NamedTuple):
     wait: float
     tally: Tally
     show: Show
+    fragment: bool = False
+    faults: bool = False
+    seed: int = 0
+    accepted: Callable[[bytes], object] | None = None
 
 
 class Life:
@@ -102,6 +121,10 @@ class Life:
         self._bench = bench
         self._heard = False  # whether anything was answered on this connection
         self._asked: dict[int, tuple[float, bytes]] = {}  # when, and what: by command
+        self._chance = Random(f"{bench.seed} {battery.serial}")  # noqa: S311 - no secret
+        self._faults = Faults(self._chance) if bench.faults else None
+        # What reached the server on this connection and is not answered yet, by command.
+        self._whole: defaultdict[int, deque[bytes]] = defaultdict(deque)
 
     async def live(self, call: Call) -> None:
         """Live until the end.
@@ -129,40 +152,47 @@ class Life:
     async def _rest(self, pause: float, lost: str) -> bool:
         """Let some time pass after a connection was lost; return whether life goes on."""
         bench = self._bench
-        text = f"{self._battery.serial}: {lost}; again in {pause:g} s of its time"
-        click.echo(printable(text), err=True)
+        if bench.faults:
+            bench.tally.noted[lost] += 1
+        else:
+            text = f"{self._battery.serial}: {lost}; again in {pause:g} s of its time"
+            click.echo(printable(text), err=True)
         await asyncio.sleep(max(bench.clock.real(pause), _SHORTEST_PAUSE))
         self._lived += pause
         if self._lived < bench.until:
             return True
-        bench.tally.blame(f"no connection at the end: {lost}")
+        if not bench.faults:
+            bench.tally.blame(f"no connection at the end: {lost}")
         return False
 
     async def _talk(self, streams: Streams) -> str | None:
         """Be the battery on one connection; return why it ended too early, if it did."""
         reader, writer = streams
+        bench = self._bench
         session = BatterySession(self._battery, self._lived)
+        wire = Wire(writer, self._chance, fragment=bench.fragment, silence=2 * bench.wait)
         self._heard = False
+        self._whole.clear()
         try:
-            await self._stream(session, reader, writer)
+            await self._stream(session, reader, wire)
         except OSError as error:
-            self._carry_out(session.end(self._lived), writer)
+            self._carry_out(session.end(self._lived), wire)
             self._asked.clear()
             return f"the connection ended: {reason_of(error)}"
         finally:
-            writer.close()
+            wire.close()
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(1):
                     await writer.wait_closed()
         return None
 
     async def _stream(
-        self, session: BatterySession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, session: BatterySession, reader: asyncio.StreamReader, wire: Wire
     ) -> None:
         bench, clock = self._bench, self._bench.clock
         decoder = StreamDecoder(FRAMING)
         while self._lived < bench.until:
-            self._carry_out(session.poll(self._lived), writer)
+            self._carry_out(session.poll(self._lived), wire)
             due = min(session.due, bench.until)
             if self._asked:
                 patience = min(at for at, _ in self._asked.values()) + bench.wait - perf_counter()
@@ -172,32 +202,57 @@ class Life:
                 patience = clock.real(due - clock.now())
             try:
                 async with asyncio.timeout(max(patience, 0)):
-                    await writer.drain()
+                    await wire.drained(bench.wait)
                     chunk = await reader.read(65536)
             except TimeoutError:
+                if wire.over:
+                    raise ConnectionAbortedError("it was to end, and the server held it") from None
                 self._lived = self._lived + REPLY_WAIT if self._asked else due
                 continue
             if not chunk:
                 raise ConnectionAbortedError("the server closed it")
             for item in decoder.feed(chunk):
-                self._carry_out(session.receive(item, self._lived), writer)
+                self._carry_out(session.receive(item, self._lived), wire)
+                if isinstance(item, Framed):
+                    self._accept(item.frame)
 
-    def _carry_out(self, actions: Iterable[Action], writer: asyncio.StreamWriter) -> None:
+    def _carry_out(self, actions: Iterable[Action], wire: Wire) -> None:
         for action in actions:
             if isinstance(action, Send):
-                if action.data[1] == REQUEST:
-                    self._asked.setdefault(action.data[2], (perf_counter(), action.data))
-                writer.write(action.data)
+                self._send(action.data, wire)
             elif isinstance(action, Answer):
                 self._answered(action)
             elif isinstance(action, Close):
                 raise ConnectionAbortedError(action.reason)
+
+    def _send(self, data: bytes, wire: Wire) -> None:
+        fault = "" if self._faults is None else self._faults.choose()
+        if fault:
+            self._bench.tally.noted[f"made on purpose: {fault}"] += 1
+        if data[1] == REQUEST:
+            self._asked.setdefault(data[2], (perf_counter(), data))
+            if fault not in (BAD_CHECKSUM, RESET) and not wire.over:
+                self._whole[data[2]].append(data)
+        wire.send(data, fault)
+
+    def _accept(self, reply: Frame) -> None:
+        """Tell who wants to know which request the server has accepted, be it late."""
+        waiting = self._whole[reply.command] if reply.direction == REPLY else None
+        if not waiting:
+            return
+        sent = waiting.popleft()
+        accepted = self._bench.accepted
+        if accepted is not None and Message.parse(reply).fields.get("Status") == SUCCESS:
+            accepted(sent)
 
     def _answered(self, answer: Answer) -> None:
         """Count a reply, or that none came."""
         name, tally = str(answer.key), self._bench.tally
         asked, sent = self._asked.pop(code_of(name)[1])
         seconds = perf_counter() - asked
+        if answer.message is None and self._bench.faults:
+            tally.noted[f"{name}: {answer.problem}"] += 1
+            return
         tally.sent += 1
         if answer.message is not None:
             self._heard = True

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from inverterproto.deye.frame import FRAMING
 from inverterproto.deye.logger import LoggerSession
-from inverterproto.deye.messages import DATA, REPLY_STEP, is_request
+from inverterproto.deye.messages import REPLY_STEP, is_request
 from inverterproto.reading import utc_text
 from inverterproto.session import Action, Answer, Close, Note, Send
 from inverterproto.stream import Framed, Item, StreamDecoder
@@ -61,7 +61,7 @@ class Bench:
         fragment: whether to cut and coalesce what is sent.
         faults: whether to damage some of it.
         seed: of all chances.
-        accepted: is called with each data frame of which the server said that it has it.
+        accepted: is called with each request of which the server said that it has it.
         show: is told each reply.
         stop: set when somebody said stop.
     """
@@ -295,11 +295,11 @@ class _Life:
         return sent
 
     def _accept(self, reply: bytes) -> None:
-        """Tell who wants to know which data frame the server has accepted, be it late."""
+        """Tell who wants to know which request the server has accepted, be it late."""
         sent = self._request_of(reply)
         if sent is not None and len(reply) >= _REPLY_SIZE and reply[12] == 1:
             del self._sent[reply[6]]
-            if self._bench.accepted is not None and sent[4] == DATA:
+            if self._bench.accepted is not None:
                 self._bench.accepted(sent)
 
 
