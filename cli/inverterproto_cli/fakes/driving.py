@@ -194,7 +194,9 @@ class Life:
         while self._lived < bench.until:
             self._carry_out(session.poll(self._lived), wire)
             due = min(session.due, bench.until)
-            if self._asked:
+            if wire.over:
+                patience = bench.wait  # within which the server ends it, too
+            elif self._asked:
                 patience = min(at for at, _ in self._asked.values()) + bench.wait - perf_counter()
             elif due <= self._lived:
                 continue
