@@ -24,7 +24,7 @@ from soaking.server import FakeServer, Figures, ServerError, figures_of
 _WARM_UP, _LONGEST_WARM_UP = 0.25, 60.0
 """The part of the time, and the most seconds, of the first life."""
 _HISTORIC = 20
-_BETWEEN_KILLS = (3.0, 15.0)
+_BETWEEN_KILLS = (1.5, 8.0)
 """Seconds, from and to."""
 _MOST_NOTED = 30
 

@@ -29,8 +29,8 @@ AWAY = 130.0
 _ONE_AWAY_IN = 10
 _SOONER = 4.0
 """So many times sooner than life a logger connects again."""
-_END = 8 * WAIT
-"""Seconds that devices have to come to an end: more than what each grants itself."""
+_END = 60.0
+"""Seconds after which what has not been answered will not be, however slow the machine is."""
 _NOON = 43_200.0
 
 
@@ -79,7 +79,7 @@ class Fleet:
         """
         lives = [*self._loggers(seconds, historic), *self._all_batteries(seconds)]
         tasks = [asyncio.create_task(life) for life in lives]
-        _, late = await asyncio.wait(tasks, timeout=seconds + _END)
+        _, late = await asyncio.wait(tasks, timeout=seconds + 2 * _END)
         for task in late:
             task.cancel()
             self._tally.blame("a device that did not end in time")
@@ -90,7 +90,8 @@ class Fleet:
     def _loggers(self, seconds: float, historic: int) -> list[Coroutine[Any, Any, None]]:
         plan, begin = self._plan, time()
         bench = loggers.Bench(
-            self._address, self._tally, begin + seconds, wait=WAIT, speed=_SOONER,
+            self._address, self._tally, begin + seconds, wait=WAIT, ending=_END,
+            speed=_SOONER,
             fragment=True, faults=True, seed=plan.seed,
             accepted=partial(self._ledger.accept, DEYE, None),
         )  # fmt: skip

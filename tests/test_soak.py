@@ -66,7 +66,7 @@ def test_in_a_minute_nothing_is_lost_and_nothing_left_behind() -> None:
 @pytest.mark.timeout(300)
 def test_a_server_that_is_killed_loses_nothing_either() -> None:
     said = soaked(
-        "0.2", "--inverters", "20", "--batteries", "5", "--interval", "1", "--kill", "--seed", "5"
+        "0.2", "--inverters", "20", "--batteries", "5", "--interval", "1", "--kill", "--seed", "15"
     )
     assert said.endswith("nothing wrong\n")
     assert number(r"killed (\d+) times", said) > 0

@@ -11,8 +11,9 @@ and the stick connects again after some seconds, each time twice as many while n
 Only where no stick has ever reached the server the first one gives up.
 
 *The end.* When its time is over it measures no more, makes no more faults, and goes on until all is
-answered, for three times the patience of a request at the most. What is unanswered then is
-missing. So a frame that was damaged on purpose is not missing: it was sent again.
+answered, for three times the patience of a request at the most, or as long as `ending` says. What
+is unanswered then is missing. So a frame that was damaged on purpose is not missing: it was sent
+again.
 """
 
 import asyncio
@@ -57,6 +58,7 @@ class Bench:
         tally: counts.
         until: unix time at which all ends.
         wait: seconds for a reply.
+        ending: seconds that the end may take; None for three times the patience of a request.
         speed: how much faster than life.
         fragment: whether to cut and coalesce what is sent.
         faults: whether to damage some of it.
@@ -70,6 +72,7 @@ class Bench:
     tally: Tally
     until: float
     wait: float = 10.0
+    ending: float | None = None
     speed: float = 1.0
     fragment: bool = False
     faults: bool = False
@@ -185,8 +188,9 @@ class _Life:
         if not self._bench.over(now):
             return False
         if self._deadline is None:
-            patience = _ATTEMPTS * self._bench.wait + 1
-            self._deadline = now + (_STOPPED if self._bench.stop.is_set() else patience)
+            bench = self._bench
+            ending = _ATTEMPTS * bench.wait + 1 if bench.ending is None else bench.ending
+            self._deadline = now + (_STOPPED if bench.stop.is_set() else ending)
             self._faults = None
         return self._session.waiting == 0 or now >= self._deadline
 
