@@ -3,8 +3,9 @@
 The servers run at once, and have their turns; the load (`load.py`) keeps to the other core. Ours
 with the store answers after the commit; what stands beside it keeps nothing. What is compared is
 the processor time for a frame, all threads and the system's part in it: frames in a second depend
-on what else the machine does, and are shown beside it. Goals are against Node in the manner of dummycloud, which also makes texts of all that comes for a log of traces; bare
-Node, without these, stands beside it.
+on what else the machine does, and are shown beside it. Goals are against Node in the manner of
+dummycloud, which also makes texts of all that comes for a log of traces; bare Node, without these,
+stands beside it.
 """
 
 import contextlib

@@ -133,6 +133,36 @@ async def test_a_repeat_is_counted_at_the_record_that_is_there_and_may_date_it(p
     assert (kept.repeated, kept.arrival, kept.time) == (3, NOW, NOW - 3)
 
 
+async def test_among_many_records_of_a_group_those_that_are_there_are_counted(path: Path) -> None:
+    async with opened(path, Told()) as store:
+        for number in range(0, 100, 3):
+            store.keep(record(number), NOW)
+        await safe(store)
+        for number in range(100):
+            store.keep(record(number), NOW + 1)
+            store.date(dated(number, NOW + number))
+        await safe(store)
+        with Reader(path) as reader:
+            kept = {one.stamp: (one.repeated, one.arrival, one.time) for one in reader.newest()}
+    assert kept == {
+        1000.0 + number: (0, NOW + 1, NOW + number) if number % 3 else (1, NOW, NOW + number)
+        for number in range(100)
+    }
+
+
+async def test_what_does_not_fit_the_table_is_never_taken_for_a_repeat(path: Path) -> None:
+    told = Told()
+    async with opened(path, told) as store:
+        for number in range(40):
+            store.keep(record(number, kind=None if number == 7 else "data"), NOW)
+        called: list[int] = []
+        store.when_safe(lambda: called.append(1))
+        assert "does not fit" in await told.wait_for("store-trouble")
+        assert not called
+        with Reader(path) as reader:
+            assert reader.count() == 0
+
+
 async def test_numbers_follow_the_dating_and_each_record_has_one(path: Path) -> None:
     async with opened(path, Told()) as store:
         for number in (1, 2, 3):

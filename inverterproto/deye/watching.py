@@ -77,7 +77,7 @@ class LoggerState:
 
     def __init__(self, dating: LoggerDating | None = None, carried: Iterable[str] = ()) -> None:
         self.dating = LoggerDating(max_waiting=MOST_WAITING) if dating is None else dating
-        self._carried = set(carried)
+        self._carried = tuple(carried)  # nearly always one
 
     @property
     def revision(self) -> int:
@@ -89,7 +89,7 @@ class LoggerState:
         if inverter not in self._carried:
             if len(self._carried) >= MOST_INVERTERS:
                 return False
-            self._carried.add(inverter)
+            self._carried += (inverter,)
         return True
 
     def settle(self, now: float) -> list[Dated]:
@@ -121,16 +121,18 @@ class Logger:
         name: its serial as text.
         state: what outlives the connection.
         sequence: the two counters of the last frame, its own or one to it.
-        carried: the inverter of its last data frame, as bytes and as text.
+        inverter: that of its last data frame.
+        inverter_bytes: its serial as it stood there.
     """
 
-    __slots__ = ("_last_command", "carried", "name", "sequence", "state")
+    __slots__ = ("_last_command", "inverter", "inverter_bytes", "name", "sequence", "state")
 
     def __init__(self, name: str, state: LoggerState) -> None:
         self.name = name
         self.state = state
         self.sequence = (0, 0)
-        self.carried: tuple[bytes, str] | None = None
+        self.inverter: str | None = None
+        self.inverter_bytes = b""
         self._last_command: int | None = None
 
     def next_command(self) -> tuple[int, int]:
@@ -251,13 +253,12 @@ class Watcher:
     @staticmethod
     def _inverter(serial: bytes, logger: Logger) -> str | None:
         """Return the inverter with a serial behind a logger, or None of one too many."""
-        last = logger.carried
-        if last is not None and last[0] == serial:
-            return last[1]
+        if logger.inverter is not None and logger.inverter_bytes == serial:
+            return logger.inverter
         device = device_of(decode_text(serial), logger.name)
         if not logger.state.carries(device):
             return None
-        logger.carried = serial, device
+        logger.inverter, logger.inverter_bytes = device, serial
         return device
 
     def _keep_message(

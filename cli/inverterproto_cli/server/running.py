@@ -28,7 +28,7 @@ from inverterproto_cli.store import Store, StoreError
 SWEEP = 1.0
 SWITCH = 0.0001
 """Seconds after which a thread lets the other go on: the store's needs to, often, in a commit."""
-GARBAGE = 20_000, 20, 100
+GARBAGE = 5_000, 20, 100
 """When to look for garbage in cycles: records make none, but many wait for the store at a time, and
 each look goes through all of them."""
 NOTHING_CAME = 300.0
