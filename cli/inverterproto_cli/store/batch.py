@@ -216,4 +216,4 @@ def _insert(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
             again = ((row[13], row[15], row[16], row[14], row[0], last) for row in some)
             known = connection.executemany(_COME_AGAIN, again).rowcount
             if new + known < len(some):  # whatever was ignored was not there
-                raise sqlite3.IntegrityError("a record does not fit its table")
+                raise ValueError("a record does not fit its table")
