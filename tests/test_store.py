@@ -242,7 +242,10 @@ async def test_a_store_opened_again_goes_on_where_it_was(path: Path) -> None:
     async with opened(path, Told()) as store:
         assert store.newest == NOW + 5
         assert store.states("deye") == {"2712345678": {"boots": [1]}}
-        assert store.undated() == [(record(2), NOW + 5)]
+        undated: list[tuple[Record, float]] = []
+        store.recall(NOW + 5, NOW + 5, undated.extend)
+        await safe(store)
+        assert undated == [(record(2), NOW + 5)]
         store.date(dated(2))
         store.keep(record(3, device="4"), NOW + 6)
     with Reader(path) as reader:

@@ -6,12 +6,11 @@ heartbeat. A reply is never answered. Commands to the logger, and what comes of 
 `commanding.py`.
 
 The reply comes behind the records of its request in the list of actions, so it leaves when they are
-safe. The time in it sets the logger's clock: a program whose own clock cannot be trusted says so by
-`may_answer`, or sets `answering` to False. The logger keeps what was not answered and sends it
-again; it is the same record then.
+safe. The time in it sets the logger's clock: a program whose own clock cannot be trusted sets
+`answering` to False. The logger keeps what was not answered and sends it again; it is the same
+record then.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from inverterproto.deye.bodies import AT_KIND, COMMAND_REPLY, INTERIM_REPLY
@@ -33,14 +32,13 @@ class CloudSession:
         next_heartbeat: seconds until a logger's next heartbeat.
         most_loggers: so many loggers may speak on the connection.
         most_unframed: so many bytes without a frame end it.
-        may_answer: tells, for unix seconds, whether a logger may be told this time; None: always.
 
     Attributes:
         answering: whether requests are answered; what is said is kept in any case.
         next_heartbeat: seconds until a logger's next heartbeat.
     """
 
-    __slots__ = ("_commands", "_limit", "_may_answer", "_watcher", "answering", "next_heartbeat")
+    __slots__ = ("_commands", "_limit", "_watcher", "answering", "next_heartbeat")
 
     def __init__(
         self,
@@ -49,10 +47,8 @@ class CloudSession:
         next_heartbeat: int = 60,
         most_loggers: int = MOST_LOGGERS,
         most_unframed: int = MOST_UNFRAMED,
-        may_answer: Callable[[float], bool] | None = None,
     ) -> None:
         self.answering = True
-        self._may_answer = may_answer
         self.next_heartbeat = next_heartbeat
         self._watcher = Watcher(states, most_loggers=most_loggers)
         self._commands = Commands()
@@ -84,16 +80,13 @@ class CloudSession:
         message_type = item.raw[4]
         if message_type in _REQUESTS:
             logger = self._watcher.logger
-            if logger is not None and self._answers(now):
+            if logger is not None and self.answering:
                 answer = reply_bytes(item.raw, int(now), self.next_heartbeat)
                 logger.sequence = answer[5], answer[6]
                 actions.append(Send(answer))
         elif message_type in (COMMAND_REPLY, INTERIM_REPLY):
             actions += self._commands.receive(item.frame, now)
         return actions
-
-    def _answers(self, now: float) -> bool:
-        return self.answering and (self._may_answer is None or self._may_answer(now))
 
     def poll(self, now: float) -> list[Action]:
         """Return what is to be done by now."""

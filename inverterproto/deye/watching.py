@@ -98,7 +98,9 @@ class LoggerState:
 
     def recall(self, record: Record, arrival: float) -> list[Dated]:
         """Take in a record that was kept undated; return what is dated by it."""
-        stamp = Message.parse(Frame.parse(record.frame, verify=False)).stamp
+        stamp = None
+        if record.kind != "unframed":
+            stamp = Message.parse(Frame.parse(record.frame, verify=False)).stamp
         if stamp is None:
             return [undatable(record.key, arrival, historic=record.historic)]
         return self.dating.see(record.key, stamp, historic=record.historic, arrival=arrival)

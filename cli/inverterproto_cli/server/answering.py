@@ -1,7 +1,8 @@
 """The cloud's side of a connection, as our servers take it: sessions with their options.
 
 The reply of a V5 session sets the logger's clock, so none is given while the host's own clock is
-known to be behind; that can change from one frame to the next. To a battery no time is told then.
+known to be behind. A battery is told no time then, and asked for nothing. When that changes, all
+sessions begin anew (see `keeper.py`).
 """
 
 from collections.abc import Callable, Mapping
@@ -46,20 +47,21 @@ def opener(
         return state
 
     def local_time(now: float) -> float | None:
-        return now + utc_offset(now, zone) if keeper.clock_is_right(now) else None
+        return now + utc_offset(now, zone) if keeper.clock_right else None
 
     def open_session(family: str) -> CloudSession:
         if family == "deye":
-            return LoggerCloud(
+            logger = LoggerCloud(
                 partial(keeper.state, family),
                 next_heartbeat=heartbeat,
                 most_unframed=most_unframed,
-                may_answer=keeper.clock_is_right,
             )
+            logger.answering = keeper.clock_right
+            return logger
         return BatteryCloud(
             battery,
             local_time=local_time,
-            resume=resume,
+            resume=resume and keeper.clock_right,
             synchronise=synchronise,
             most_unframed=most_unframed,
         )

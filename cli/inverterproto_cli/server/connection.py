@@ -198,6 +198,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
     def _take(self, items: list[Item], now: float) -> None:
         """Let the sessions say what to do about some items, and do it."""
         answers: list[bytes] = []
+        self._listener.keeper.look_at_clock(now)
         for item in items:
             if self._captured is not None:
                 self._captured.found(now, item)
@@ -309,6 +310,11 @@ class DeviceConnection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
+
+    def begin_anew(self) -> None:
+        """Let the next frames open new sessions."""
+        self._sessions.clear()
+        self._session = self._framing = None
 
     # What the server does about it
 

@@ -11,11 +11,20 @@ nor acknowledged. How many inverters a logger may carry, its state bounds.
 *States* change with almost every record. They are written within a second, and at the end: what a
 crash loses of them (the last second of what was learned of a clock) the next records teach again.
 
-*Records without a date* of an earlier run are shown to the dating again at the start.
+*The host's clock* is behind if it shows less than the arrival of the newest record: a machine
+without a battery-backed clock begins in the past. While it is, nobody knows what time it is, and
+all that needs it stands still:
 
-*The host's clock* is behind if it shows less than what the newest record says of its arrival: a
-machine without a battery-backed clock begins in the past. Who would tell a device the time asks
-`clock_is_right` first; that it is not, and that it is again, is said once each.
+- No logger is answered, as each answer sets its clock, and no battery is told the time or asked.
+- What comes is kept, as if the device had stored it: when it was measured is not when it came.
+  Its arrival is that of the newest record before; so arrivals in the store never go back.
+- Nothing is dated. What states learn, by a wrong clock, is given up.
+
+So at both turns, from right to behind and back, all sessions and states begin anew, from what was
+remembered when the clock was last right (`begin_anew` tells the connections). Once it is right,
+what has no date is shown to the dating again (`recall`), as at each start; what came meanwhile
+came at that moment at the latest. The clock is looked at before each chunk of bytes is decoded, and
+once a second. Both turns are said.
 """
 
 import logging
@@ -28,7 +37,7 @@ from typing import Any, Unpack
 
 from inverterproto.families import FAMILIES
 from inverterproto.reading import Dated, utc_text
-from inverterproto.session import Action, Answer, DeviceState, Note, Record
+from inverterproto.session import Action, Answer, DeviceState, Note, Record, undatable
 from inverterproto_cli.server.logs import Log, Where
 from inverterproto_cli.server.unshown import Unshown
 from inverterproto_cli.store import NoStore, Store
@@ -65,6 +74,8 @@ class Keeper:
 
     Attributes:
         counts: how many records and events of each kind there were.
+        clock_right: whether the host's clock was right when it was last looked at.
+        begin_anew: called when that has changed: no session may go on with the states it has.
     """
 
     def __init__(
@@ -90,8 +101,10 @@ class Keeper:
         self._remembered: dict[tuple[str, str], dict[str, Any]] = {}
         self._unshown = Unshown()
         self._newest = 0.0
-        self._was_right = True
+        self._set_aside: dict[tuple[str, str], dict[str, Any]] = {}  # while the clock is behind
         self._clock = clock
+        self.clock_right = True
+        self.begin_anew: Callable[[], object] = lambda: None
 
     def open(self) -> None:
         """Take up what the store remembers."""
@@ -101,25 +114,31 @@ class Keeper:
             for serial, known in self.store.states(family).items():
                 self._remembered[family, serial] = known
         self._newest = self.store.newest
-        for record, arrival in self.store.undated():
-            state = self._state_of(record)
-            if state is not None:
-                self.carry_out(state.recall(record, arrival), arrival)
+        now = self._clock()
+        self.look_at_clock(now)
+        if self.clock_right:
+            self._recall(now)
 
-    def _state_of(self, record: Record) -> DeviceState | None:
-        serial = record.via or record.device
-        if record.family is None or serial is None:
-            return None
-        state: DeviceState | None = self.state(record.family, serial)
-        return state
+    def look_at_clock(self, now: float) -> None:
+        """Find out whether the host's clock is behind what it has shown already."""
+        if (now >= self._newest - CLOCK_SLACK) is not self.clock_right:
+            self._turn(now)
 
-    def clock_is_right(self, now: float) -> bool:
-        """Return whether the host's clock is not behind what was seen already; say it if not."""
-        right = now >= self._newest - CLOCK_SLACK
-        if right == self._was_right:
-            return right
-        self._was_right = right
-        if right:
+    def _turn(self, now: float) -> None:
+        """Begin anew: the clock is behind, or right again."""
+        if self.clock_right:
+            for key, state in self._states.items():
+                self._write(key, state, self._newest)
+                self._remembered[key] = state.to_state()
+        else:
+            self._remembered |= self._set_aside
+            self._set_aside = {}
+        self._states.clear()
+        self._written.clear()
+        self.clock_right = not self.clock_right
+        self.begin_anew()
+        if self.clock_right:
+            self._recall(now)
             text = (
                 f"the clock of this machine is right again ({utc_text(now)}): loggers are answered"
             )
@@ -128,10 +147,36 @@ class Keeper:
                 f"the clock of this machine is behind: it shows {utc_text(now)}, and a record came "
                 f"at {utc_text(self._newest)}. What devices send is kept, but no logger is "
                 "answered and no battery is told the time until the clock is right. If it is "
-                "right, it was wrong before: begin another file (--store)"
+                "right, it was wrong before: start the server once with --trust-clock"
             )
         self._log.tell("clock", text, logging.WARNING)
-        return right
+
+    def _recall(self, now: float) -> None:
+        """Show what has no date to the dating again."""
+        if isinstance(self.store, Store):
+            self.store.recall(self._newest, now, self._recalled)
+
+    def _recalled(self, records: list[tuple[Record, float]]) -> None:
+        now = self._clock()
+        self.look_at_clock(now)
+        if not self.clock_right:
+            return  # they are recalled when it is right again
+        for record, arrival in records:
+            try:
+                dates = self._dates_of(record, arrival)
+            except Exception:  # noqa: BLE001 - one record's trouble is not the others'
+                family, device = record.family, record.device
+                self._log.fault("a record cannot be dated", now, family=family, device=device)
+            else:
+                self.carry_out(dates, now)
+
+    def _dates_of(self, record: Record, arrival: float) -> list[Dated]:
+        """Return what is dated by a record that was kept undated."""
+        serial = record.via or record.device
+        if record.family is None or serial is None:
+            return [undatable(record.key, arrival, historic=record.historic)]
+        state: DeviceState | None = self.state(record.family, serial)
+        return [] if state is None else state.recall(record, arrival)
 
     def state(self, family: str, serial: str) -> Any:  # noqa: ANN401 - the family's own state
         """Return the state of a device, or None of one that is not let in."""
@@ -147,6 +192,8 @@ class Keeper:
             )
             return None
         remembered = self._remembered.pop(key, None)
+        if remembered is not None and not self.clock_right:
+            self._set_aside[key] = remembered
         state = FAMILIES[family].state(remembered)
         self._states[key] = state
         # A new one is written as it is: it takes its place after a restart, too.
@@ -170,6 +217,7 @@ class Keeper:
             self._states.pop(key, None)
             self._written.pop(key, None)
             self._remembered.pop(key, None)
+            self._set_aside.pop(key, None)
         self._unshown.forget(serial)
 
     def carry_out(self, actions: Iterable[Action], now: float, **where: Unpack[Where]) -> bool:
@@ -193,6 +241,8 @@ class Keeper:
         self.counts[_count_of(record.kind)] += 1
         if now > self._newest:
             self._newest = now
+        elif not self.clock_right:
+            record, now = record._replace(historic=True), self._newest
         if not self.store.keep(record, now, self._answered):
             return False
         if self._show is not None and record.known:
@@ -201,6 +251,8 @@ class Keeper:
 
     def date(self, dated: Dated, now: float) -> None:
         """Write when a record was measured, and show it."""
+        if not self.clock_right:
+            return
         self.store.date(dated)
         if self._show is not None:
             self._shown(dated, now)
@@ -242,15 +294,19 @@ class Keeper:
 
     def settle(self, now: float) -> None:
         """Date what has waited long enough, and write the states that changed."""
-        self.clock_is_right(now)
-        for (family, serial), state in self._states.items():
+        self.look_at_clock(now)
+        if not self.clock_right:
+            return
+        for key, state in self._states.items():
             try:
-                self._settle(family, serial, state, now)
+                self.carry_out(state.settle(now), now)
+                self._write(key, state, now)
             except Exception:  # noqa: BLE001 - one device's trouble is not the others'
+                family, serial = key
                 self._log.fault("records cannot be dated", now, family=family, device=serial)
 
-    def _settle(self, family: str, serial: str, state: DeviceState, now: float) -> None:
-        self.carry_out(state.settle(now), now)
-        if state.revision != self._written[family, serial]:
-            self._written[family, serial] = state.revision
-            self.store.remember(family, serial, state.to_state(), now)
+    def _write(self, key: tuple[str, str], state: DeviceState, now: float) -> None:
+        """Write a state if it has changed."""
+        if state.revision != self._written[key]:
+            self._written[key] = state.revision
+            self.store.remember(*key, state.to_state(), now)

@@ -75,6 +75,7 @@ class Listener:
         ticks: Callable[[], float] = monotonic,
     ) -> None:
         self.keeper = keeper
+        keeper.begin_anew = self.begin_anew
         self.access = access
         self.log = log
         self.open_session = open_session
@@ -105,6 +106,11 @@ class Listener:
         )
         self._servers.append(server)
         return [Address(*socket.getsockname()[:2]) for socket in server.sockets]
+
+    def begin_anew(self) -> None:
+        """Let all connections open new sessions."""
+        for connection in self.connections:
+            connection.begin_anew()
 
     def arrive(self, connection: DeviceConnection, peer: str | None) -> int:
         """Take note of a connection of a peer; return its number, or 0 of one that is refused."""

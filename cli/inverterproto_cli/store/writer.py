@@ -14,6 +14,7 @@ from inverterproto.session import Record
 from inverterproto_cli.store.batch import Batch, DeviceRow
 from inverterproto_cli.store.forgetting import Removal, StillWanted
 from inverterproto_cli.store.lock import Lock
+from inverterproto_cli.store.recalling import Recalling
 from inverterproto_cli.store.retention import DEFAULT, Keep, Retention
 from inverterproto_cli.store.schema import StoreError, is_damage, open_for_writing, set_aside
 
@@ -125,6 +126,7 @@ class Store:
             "(SELECT max(number) AS number FROM record UNION ALL SELECT max(number) FROM sink)"
         ).fetchone()[0]
         self._next_device = max((row.id for row in self._devices.values()), default=0) + 1
+        # Arrivals do not go back by more than some seconds (see `keeper.py`).
         self.newest = execute(
             "SELECT coalesce(max(arrival), 0) FROM (SELECT arrival FROM record "
             "ORDER BY id DESC LIMIT 1000)"
@@ -151,16 +153,30 @@ class Store:
         )
         return {serial: json.loads(state) for serial, state in rows}
 
-    def undated(self) -> list[tuple[Record, float]]:
-        """Return the records that wait for a date, with their arrivals; before the start."""
-        rows = self._connection.execute(
-            "SELECT key, record.family, kind, device.serial, carrier.serial, historic, stamp, "
-            "frame, masked, known, sender, arrival FROM record "
-            "LEFT JOIN device ON device.id = record.device "
-            "LEFT JOIN device AS carrier ON carrier.id = record.via "
-            "WHERE source IS NULL ORDER BY record.id"
-        )
-        return [(Record(*values), arrival) for *values, arrival in rows]
+    def recall(
+        self, since: float, now: float, take: Callable[[list[tuple[Record, float]]], object]
+    ) -> None:
+        """Hand over the records that wait for a date, with their arrivals, some at a time.
+
+        Args:
+            since: the arrival of those historic ones of which no arrival is known;
+            now: at the latest they came then, and that is their arrival from now on.
+            take: takes some of them.
+        """
+        self._recall_on(Recalling(since, now), take)
+
+    def _recall_on(
+        self, recalling: Recalling, take: Callable[[list[tuple[Record, float]]], object]
+    ) -> None:
+        self.do(recalling.step)
+        self.when_safe(partial(self._recalled, recalling, take))
+
+    def _recalled(
+        self, recalling: Recalling, take: Callable[[list[tuple[Record, float]]], object]
+    ) -> None:
+        take(recalling.stepped())
+        if not recalling.at_end:
+            self._recall_on(recalling, take)
 
     def keep(self, record: Record, arrival: float, answered: str | None = None) -> bool:
         """Write a record; return False if there is no room for it."""
