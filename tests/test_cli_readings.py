@@ -16,6 +16,8 @@ import pytest
 
 from inverterproto_cli.local_time import LocalTimes, parse_since
 from inverterproto_cli.readings import LIMIT, new_records
+from inverterproto_cli.server.live import line
+from inverterproto_cli.store import Reader
 from tests.alphaess_vectors import RAW, SN, START, status
 from tests.conftest import Run, invoke
 from tests.programs import PATIENCE, Program, fake_server
@@ -210,6 +212,20 @@ class TestNewRecords:
 
 
 class TestFollow:
+    @pytest.mark.parametrize(
+        ("now", "when"),
+        [
+            (FIRST, "2024-04-08 19:14:03  "),
+            (FIRST - 90 * 86400, "2024-04-08 19:14:03+0200  "),  # while it is winter
+        ],
+    )
+    def test_a_time_at_which_another_offset_held_tells_its_own(
+        self, store: Path, now: float, when: str
+    ) -> None:
+        with Reader(store) as reader:
+            [kept] = [each for each in reader.newest() if each.device == MICRO]
+        assert line(kept.readings()[0], LocalTimes(now)).startswith(when + MICRO)
+
     def test_what_comes_is_shown_as_it_comes_and_ctrl_c_ends_it(self, tmp_path: Path) -> None:
         store = tmp_path / "server.db"
         with fake_server("--store", store) as server:
@@ -236,11 +252,11 @@ class TestFollow:
         ) as process:
             assert process.stdout is not None
             assert process.stderr is not None
-            line = process.stdout.readline()
+            first = process.stdout.readline()
             process.stdout.close()
             complaints = process.stderr.read()
             assert process.wait(PATIENCE) == 0
-        assert SN in line, "the last ones come first, the oldest of them at the top"
+        assert SN in first, "the last ones come first, the oldest of them at the top"
         assert "times are local, UTC+0" in complaints
         assert "Traceback" not in complaints
 

@@ -235,12 +235,14 @@ def _follow(
     from inverterproto_cli.local_time import LocalTimes
     from inverterproto_cli.server.live import line
 
+    times = LocalTimes(time())
+
     def show(kept: "Kept") -> None:
         for found in _found([kept], confidence):
             if as_json:
                 sys.stdout.write(json.dumps(to_json(*found)) + "\n")
             elif _is_measured(found):
-                sys.stdout.write(line(found[1]) + "\n")
+                sys.stdout.write(line(found[1], times) + "\n")
 
     most = min(limit or MOST_LOOK_BACK, MOST_LOOK_BACK)
     with reading(path) as reader:
@@ -250,7 +252,7 @@ def _follow(
         last = islice(reader.newest(device, since), most)
         before = [kept for kept in last if (kept.number or 0) <= number]
     if not as_json:
-        click.echo(f"times are local, UTC{LocalTimes(time()).head('').strip(' ()')}", err=True)
+        click.echo(f"times are local, UTC{times.head('').strip(' ()')}", err=True)
     for kept in reversed(before):
         show(kept)
     sys.stdout.flush()

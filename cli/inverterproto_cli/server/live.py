@@ -6,13 +6,13 @@ what they send is still kept. It is said.
 
 import json
 import logging
-from datetime import datetime
 from time import time
 
 from inverterproto.families import FAMILIES
 from inverterproto.quantity import lookup
 from inverterproto.reading import Dated, Reading
 from inverterproto.session import Record
+from inverterproto_cli.local_time import LocalTimes
 from inverterproto_cli.server.logs import Log
 from inverterproto_cli.server.outlet import Outlet
 from inverterproto_cli.show import printable
@@ -35,13 +35,10 @@ def readings_of(record: Record, dated: Dated, confidence: str = "B") -> list[Rea
     return [one.dated(dated) for one in message.records(confidence)]
 
 
-def line(reading: Reading) -> str:
-    """Return a reading in a line for people, in local time."""
-    if reading.time is None:
-        when = "time unknown       "
-    else:
-        when = datetime.fromtimestamp(reading.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    parts = [when, printable(reading.device or "unknown device")]
+def line(reading: Reading, times: LocalTimes) -> str:
+    """Return a reading in a line for people."""
+    when = times.text(reading.time, "time unknown")
+    parts = [f"{when:19}", printable(reading.device or "unknown device")]
     if reading.historic:
         parts.append("historic")
     values = reading.values
@@ -68,6 +65,7 @@ class Live:
         self._out = out
         self._log = log
         self._as_json = as_json
+        self._times = LocalTimes(time())
         self._told_gone = False
         self._dropped = 0
 
@@ -76,7 +74,7 @@ class Live:
         out = self._out
         if out.gone is None:
             for reading in readings_of(record, dated):
-                out.write((self._json(reading) if self._as_json else line(reading)) + "\n")
+                out.write(self._text(reading) + "\n")
         elif not self._told_gone:
             self._told_gone = True
             text = f"standard output: {out.gone}; readings are shown no more, all else goes on"
@@ -86,6 +84,7 @@ class Live:
             text = "whoever reads standard output is too slow: some readings are not shown"
             self._log.complain("output-slow", text, time())
 
-    @staticmethod
-    def _json(reading: Reading) -> str:
-        return json.dumps({"family": reading.family, **reading.to_json()})
+    def _text(self, reading: Reading) -> str:
+        if self._as_json:
+            return json.dumps({"family": reading.family, **reading.to_json()})
+        return line(reading, self._times)
