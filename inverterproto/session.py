@@ -139,9 +139,15 @@ Action: TypeAlias = Record | Dated | Send | Answer | Note | Held | Close
 class DeviceState(Protocol):
     """What outlives a connection.
 
+    The program writes it now and then when `revision` has grown. What cannot be learned again it is
+    told at once, by `save`: so it can be kept with the record that changed it.
+
     Of the records that wait for a date the state holds nothing: after a restart the program shows
     them again (`recall`).
     """
+
+    save: Callable[[], object]
+    """Called when what `to_state` tells cannot wait; the program sets it."""
 
     @property
     def revision(self) -> int:

@@ -1,6 +1,8 @@
 """The fake server and well-behaved devices: what is answered, when, and in which order."""
 
 import asyncio
+import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from inverterproto.alphaess.messages import Message as BatteryMessage
 from inverterproto.deye.commands import reply_bytes
 from inverterproto.deye.frame import Frame
 from inverterproto_cli.server.connection import MOST_UNSENT, DeviceConnection
-from inverterproto_cli.store import Reader
+from inverterproto_cli.store import Reader, Store
 from tests.alphaess_vectors import CONFIGURATION, RAW, SN, START, changed, status
 from tests.serving import NOW, Served, serving, until
 from tests.test_store import no_room_beyond
@@ -277,7 +279,7 @@ class TestFaultsOfOurs:
             assert served.lines.where("fault") == (None, "deye", "2712345678")
             with Reader(path) as reader:
                 remembered = {each.serial for each in reader.devices() if each.state}
-        assert remembered == {SN}
+        assert SN in remembered
 
 
 def _raise_a_secret(*_: object, **__: object) -> None:
@@ -375,6 +377,58 @@ class TestConfigurations:
             await served.safe()
             with Reader(path) as reader:
                 assert reader.devices() == []
+
+
+async def remembered(path: Path, serial: str) -> Any:  # noqa: ANN401 - by family
+    with Reader(path) as reader:
+        return {each.serial: each.state for each in reader.devices()}[serial]
+
+
+class TestWhatIsRemembered:
+    async def test_what_cannot_be_learned_again_is_on_disk_before_the_answer(
+        self, path: Path
+    ) -> None:
+        async with (
+            serving(path, now=START, configurations={SN: CONFIGURATION}) as served,
+            await served.device() as battery,
+        ):
+            await battery.ask(status(START + 39600), SUCCESS)
+            assert (await remembered(path, SN))["configuration"] == CONFIGURATION.decode()
+            served.clock.now = START + 1200
+            await battery.ask(status(START + 1200 + 39600), SUCCESS + 1)  # and it is asked
+            state = await remembered(path, SN)
+            assert state["index"] == 1
+            assert state["gap"] == [START + 39600, START + 1200 + 39600]
+
+    async def test_all_is_written_again_to_a_new_file(self, path: Path) -> None:
+        async with serving(path) as served, await served.device() as stick:
+            await stick.ask(DATA, ANSWER)
+            served.pass_time(1)
+        async with serving(path) as served, await served.device() as battery:
+            await battery.ask(status(NOW + 39600), SUCCESS)
+            served.pass_time(1)
+            await served.safe()
+            before = [await remembered(path, serial) for serial in (SN, "2712345678")]
+            assert isinstance(served.store, Store)
+            served.store.do(_damage_once())
+            await served.safe()
+            assert served.lines.of("store-damaged")
+            served.pass_time(1)
+            await served.safe()
+            assert [await remembered(path, serial) for serial in (SN, "2712345678")] == before
+
+
+def _damage_once() -> Callable[[sqlite3.Connection], None]:
+    """Return what finds the store's file damaged, the first time."""
+    fault = sqlite3.DatabaseError("database disk image is malformed")
+    fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    faults = [fault]
+
+    def damage(_: sqlite3.Connection) -> None:
+        if faults:
+            raise faults.pop()
+
+    return damage
 
 
 class TestAskingBatteries:

@@ -26,13 +26,13 @@ a battery holds is not known; of longer absences the last week is asked for.
 nothing by itself, `candidate` is the last one that a gate held back: `approve` makes it the trusted
 one. Until `approving_until` a gate takes what the cloud sends as approved; a restart ends that.
 
-*What is to be saved.* `revision` grows at once when something changes that cannot be known again
-(the configuration, a gap, an index), and else once a minute: that a battery was heard 50 s later
-than is saved does no harm, as the gap then begins a little early, and what comes twice has the same
-key.
+*What is to be saved.* When something changes that cannot be known again (the configuration, a gap,
+an index), `revision` grows and `save` is called at once. Else it grows once a minute: that a
+battery was heard 50 s later than is saved does no harm, as the gap then begins a little early, and
+what comes twice has the same key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self
 
 from inverterproto.alphaess.clock import ZONE_GREATEST, BatteryClock
@@ -77,6 +77,7 @@ class BatteryState:
         approving_until: unix time until which what the cloud sends is taken as approved.
         gap: the stored records that are missing, None where none are.
         revision: grows when there is something new to save.
+        save: called when it cannot wait.
     """
 
     __slots__ = (
@@ -90,6 +91,7 @@ class BatteryState:
         "configuration",
         "gap",
         "revision",
+        "save",
     )
 
     def __init__(self, clock_offset: float | None = None) -> None:
@@ -99,6 +101,7 @@ class BatteryState:
         self.approving_until = 0.0
         self.gap: Gap | None = None
         self.revision = 0
+        self.save: Callable[[], object] = _nothing
         self._heard: float | None = None  # when the last live record came,
         self._stamp = 0.0  # and what the battery's clock showed then
         self._saved = 0.0  # about when the revision grew for what was heard
@@ -153,7 +156,7 @@ class BatteryState:
         if self.gap is not None and self.gap.since <= until:
             since = min(since, self.gap.since)
         self.gap = Gap(max(since, until - LONGEST_GAP), until)
-        self.revision += 1
+        self._changed()
 
     def _fill(self, stamp: float) -> None:
         """Note that the stored records have come up to `stamp`."""
@@ -161,12 +164,17 @@ class BatteryState:
         if gap is None or not gap.since <= stamp <= gap.until:
             return
         self.gap = None if stamp > gap.until - MINUTE else gap._replace(since=stamp)
-        self.revision += 1
+        self._changed()
 
     def close_gap(self) -> None:
         """Give up what is still missing: the battery does not have it."""
         self.gap = None
+        self._changed()
+
+    def _changed(self) -> None:
+        """Let be saved what cannot be known again."""
         self.revision += 1
+        self.save()
 
     def trust(self, configuration: bytes, serial: str) -> None:
         """Take a configuration as the one that the battery, whose serial is given, may be sent.
@@ -178,13 +186,13 @@ class BatteryState:
         self.hold(None)
         if configuration != self.configuration:
             self.configuration = configuration
-            self.revision += 1
+            self._changed()
 
     def hold(self, candidate: bytes | None) -> None:
         """Remember the configuration that was held back last, or that there is none."""
         if candidate != self.candidate:
             self.candidate = candidate
-            self.revision += 1
+            self._changed()
 
     def approve(self) -> bytes | None:
         """Trust the configuration that was held back last; return it, None where there is none."""
@@ -201,7 +209,7 @@ class BatteryState:
     def next_index(self) -> int:
         """Return the index of the next command."""
         self._index += 1
-        self.revision += 1
+        self._changed()
         return self._index
 
     def see_index(self, index: object) -> None:
@@ -209,7 +217,7 @@ class BatteryState:
         text = str(index)
         if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_INDEX:
             self._index = int(text)
-            self.revision += 1
+            self._changed()
 
     def to_state(self) -> dict[str, Any]:
         """Return what is to be remembered as plain JSON; waiting records are not in it."""
@@ -234,6 +242,10 @@ class BatteryState:
         self.configuration = _bytes(state["configuration"])
         self.candidate = _bytes(state.get("candidate"))
         return self
+
+
+def _nothing() -> None:
+    """Save nothing."""
 
 
 def _saved(configuration: bytes | None) -> str | None:

@@ -22,7 +22,7 @@ may refuse one; a logger carries a few inverters. Frames of others are told in a
 kept nor answered: anybody can invent serials.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
@@ -71,13 +71,15 @@ class LoggerState:
 
     Attributes:
         dating: dates its records.
+        save: called when a new inverter is known; all else can be learned again.
     """
 
-    __slots__ = ("_carried", "dating")
+    __slots__ = ("_carried", "dating", "save")
 
     def __init__(self, dating: LoggerDating | None = None, carried: Iterable[str] = ()) -> None:
         self.dating = LoggerDating(max_waiting=MOST_WAITING) if dating is None else dating
         self._carried = tuple(carried)  # nearly always one
+        self.save: Callable[[], object] = _nothing
 
     @property
     def revision(self) -> int:
@@ -90,6 +92,7 @@ class LoggerState:
             if len(self._carried) >= MOST_INVERTERS:
                 return False
             self._carried += (inverter,)
+            self.save()
         return True
 
     def settle(self, now: float) -> list[Dated]:
@@ -114,6 +117,10 @@ class LoggerState:
         """Return the state of which `to_state` told."""
         dating = LoggerDating.from_state(state, max_waiting=MOST_WAITING)
         return cls(dating, state.get("inverters", ()))
+
+
+def _nothing() -> None:
+    """Save nothing."""
 
 
 class Logger:

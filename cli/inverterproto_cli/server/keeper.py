@@ -10,6 +10,8 @@ nor acknowledged. How many inverters a logger may carry, its state bounds.
 
 *States* change with almost every record. They are written within a second, and at the end: what a
 crash loses of them (the last second of what was learned of a clock) the next records teach again.
+What cannot be learned again, a state tells at once (`save`): it is on disk with the record that
+changed it, before any answer to that. All are written again if the store had to begin a new file.
 
 *The host's clock* is behind if it shows less than the arrival of the newest record: a machine
 without a battery-backed clock begins in the past. While it is, nobody knows what time it is, and
@@ -31,7 +33,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from time import time
 from typing import Any, Unpack
 
@@ -113,6 +115,7 @@ class Keeper:
         for family in FAMILIES:
             for serial, known in self.store.states(family).items():
                 self._remembered[family, serial] = known
+        self.store.anew = self._write_anew
         self._newest = self.store.newest
         now = self._clock()
         self.look_at_clock(now)
@@ -196,6 +199,7 @@ class Keeper:
             self._set_aside[key] = remembered
         state = FAMILIES[family].state(remembered)
         self._states[key] = state
+        state.save = partial(self._save, key, state)
         # A new one is written as it is: it takes its place after a restart, too.
         self._written[key] = -1 if remembered is None else state.revision
         return state
@@ -304,6 +308,18 @@ class Keeper:
             except Exception:  # noqa: BLE001 - one device's trouble is not the others'
                 family, serial = key
                 self._log.fault("records cannot be dated", now, family=family, device=serial)
+
+    def _save(self, key: tuple[str, str], state: DeviceState) -> None:
+        """Write a state at once, unless it is given up already or will be."""
+        if self.clock_right and self._states.get(key) is state:
+            self._write(key, state, self._clock())
+
+    def _write_anew(self) -> None:
+        """Write all states: the store has begun a new file."""
+        for key, known in (self._remembered | self._set_aside).items():
+            self.store.remember(*key, known, self._newest)
+        for key in self._written:
+            self._written[key] = -1
 
     def _write(self, key: tuple[str, str], state: DeviceState, now: float) -> None:
         """Write a state if it has changed."""

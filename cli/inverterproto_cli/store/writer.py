@@ -50,6 +50,7 @@ class Store:
         lasting: that what is kept lasts, so that it is worth waiting for.
         trouble: what is wrong, or None.
         newest: the latest arrival in it when it was opened, in unix seconds.
+        anew: called when a new file has been begun, which knows no states.
         dropped: records that could not be kept because too much was waiting.
     """
 
@@ -61,6 +62,7 @@ class Store:
         self.path = path
         self.trouble: str | None = None
         self.newest = 0.0
+        self.anew: Callable[[], object] = lambda: None
         self.dropped = 0
         self.committed = 0
         self.commits = 0
@@ -396,6 +398,7 @@ class Store:
         """Tell a new file of all devices: the records name them by number."""
         for row in self._devices.values():
             self._batch.device(row)
+        self.anew()
 
     def _try_again(self) -> None:
         self._retry = None
