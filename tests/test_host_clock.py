@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from inverterproto_cli.store import Reader
 from inverterproto_cli.store.reader import Kept
 from tests.alphaess_vectors import CONFIGURATION, RAW, SN, START, status
 from tests.serving import NOW, Served, serving, until
@@ -142,3 +143,24 @@ async def test_what_tells_no_time_of_its_own_has_none(path: Path) -> None:
         await until(lambda: all(kept.source for kept in served.kept()))
         assert {kept.source for kept in served.kept() if kept.kind == "unframed"} == {"unknown"}
         assert not served.lines.of("fault")
+
+
+async def test_a_clock_that_was_ahead_once_is_believed_again_when_somebody_says_so(
+    path: Path,
+) -> None:
+    await seen_at(path, NOW - 60)
+    await seen_at(path, NOW + 16 * MONTH)
+    async with serving(path) as served, await served.device() as stick:
+        assert "--trust-clock" in served.lines.of("clock")[0]
+        stick.send(HEARTBEAT)
+        stick.half_close()
+        assert await stick.rest() == b""
+    async with serving(path, keeper={"trust_clock": True}) as served:
+        async with await served.device() as stick:
+            assert await stick.ask(HEARTBEAT, ANSWER) == answer(HEARTBEAT)
+        await served.safe()
+        assert [kept.arrival for kept in served.kept()] == [NOW, NOW - 60]
+        with Reader(path) as reader:
+            assert max(each.last for each in reader.devices()) == NOW
+    async with serving(path, now=NOW + 1) as served, await served.device() as stick:
+        assert await stick.ask(HEARTBEAT, ANSWER) == answer(HEARTBEAT, NOW + 1)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from inverterproto.reading import Dated, TimeSource
 from inverterproto.session import Record
 from inverterproto_cli.store import HeldError, NoStore, Reader, Store, StoreError
 from inverterproto_cli.store.batch import ROW
-from inverterproto_cli.store.retention import STEP, Keep
+from inverterproto_cli.store.retention import EVENLY, EVERY, STEP, Keep
 from inverterproto_cli.store.schema import MIGRATIONS, open_for_writing
 from tests.vectors import raw
 
@@ -477,16 +478,32 @@ class TestVersions:
 
 class TestRetention:
     async def test_the_oldest_go_by_age(self, path: Path) -> None:
-        async with opened(path, Told(), keep=Keep(days=1)) as store:
+        told = Told()
+        async with opened(path, told, keep=Keep(days=10)) as store:
+            clocks = [0.0, 0.0]
+            store._retention._clock = lambda: NOW + clocks[0]
+            store._retention._ticks = lambda: clocks[1]
             for number in range(1, 2 * STEP):
                 store.keep(record(number), NOW - 40 * 365 * 86400)
-            await safe(store)
-            store._retention._looked = 0.0
-            store.keep(record(5 * STEP), 4e9)
-            await safe(store)
-            await safe(store)  # behind the cleaning
-            with Reader(path) as reader:
-                assert reader.count() == 1
+
+            async def left(passed: float, set_by: float = 0.0) -> int:
+                """Return how many records are left when some time has passed."""
+                clocks[0] += passed + set_by
+                clocks[1] += passed
+                store.keep(record(5 * STEP), NOW)
+                await safe(store)
+                await safe(store)  # behind the cleaning
+                with Reader(path) as reader:
+                    return reader.count()
+
+            assert await left(0) == 2 * STEP
+            assert await left(EVENLY - 1) == 2 * STEP
+            assert await left(EVENLY - 1, set_by=86400.0) == 2 * STEP
+            assert await left(EVENLY - 1) == 2 * STEP
+            assert not told
+            assert await left(1 + EVERY) == 1
+        assert [event for event, _ in told] == ["store-removed"]
+        assert f"{2 * STEP - 1} records were removed" in told[0][1]
 
     async def test_junk_evicts_junk_and_no_reading(self, path: Path) -> None:
         async with opened(path, Told(), keep=Keep(days=1e6, unknown=100_000)) as store:
@@ -506,11 +523,11 @@ class TestRetention:
             for number in range(1, 20_001):
                 store.keep(record(number), NOW)
                 if number % 1000 == 0:
-                    store._retention._looked = 0.0
+                    store._retention._looked = -inf
                     await safe(store)
             for _ in range(2):  # the second look begins when nothing else is at work
                 await safe(store)
-                store._retention._looked = 0.0
+                store._retention._looked = -inf
             await safe(store)
             await safe(store)
             assert store._retention.size <= 3 << 20
@@ -526,7 +543,7 @@ class TestRetention:
                 store.keep(record(number), NOW)
                 store.date(dated(number))
             await safe(store)
-            store._retention._looked = 0.0
+            store._retention._looked = -inf
             store.do(lambda _db: None)
             await safe(store)
             await safe(store)

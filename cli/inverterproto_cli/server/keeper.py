@@ -26,7 +26,8 @@ So at both turns, from right to behind and back, all sessions and states begin a
 remembered when the clock was last right (`begin_anew` tells the connections). Once it is right,
 what has no date is shown to the dating again (`recall`), as at each start; what came meanwhile
 came at that moment at the latest. The clock is looked at before each chunk of bytes is decoded, and
-once a second. Both turns are said.
+once a second. Both turns are said. A clock that was ahead once leaves arrivals behind that lie in
+the future; who knows that it is right now says so at the start (`trust_clock`).
 """
 
 import logging
@@ -72,6 +73,7 @@ class Keeper:
         most_devices: that are known at once.
         only: the serials of the only devices that are let in; any if there are none.
         answered: who answers the devices: `"us"` or `"cloud"`.
+        trust_clock: whether the clock is right at the start, whatever the store says.
         clock: tells unix time in seconds, where nobody hands it over.
 
     Attributes:
@@ -89,6 +91,7 @@ class Keeper:
         most_devices: int = 256,
         only: Iterable[str] = (),
         answered: str = "us",
+        trust_clock: bool = False,
         clock: Callable[[], float] = time,
     ) -> None:
         self.store = store
@@ -98,6 +101,7 @@ class Keeper:
         self._most_devices = most_devices
         self._only = frozenset(only)
         self._answered = answered
+        self._trust_clock = trust_clock
         self._states: dict[tuple[str, str], DeviceState] = {}
         self._written: dict[tuple[str, str], int] = {}
         self._remembered: dict[tuple[str, str], dict[str, Any]] = {}
@@ -116,8 +120,10 @@ class Keeper:
             for serial, known in self.store.states(family).items():
                 self._remembered[family, serial] = known
         self.store.anew = self._write_anew
-        self._newest = self.store.newest
         now = self._clock()
+        if self._trust_clock and now < self.store.newest:
+            self.store.trust_clock(now)
+        self._newest = self.store.newest
         self.look_at_clock(now)
         if self.clock_right:
             self._recall(now)

@@ -70,6 +70,12 @@ def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Comman
             help="Keep the store's file below this size.",
         ),
         click.option(
+            "--trust-clock",
+            is_flag=True,
+            envvar="INVERTERPROTO_TRUST_CLOCK",
+            help="This machine's clock is right, whatever the store says: it was ahead before.",
+        ),
+        click.option(
             "--allow",
             multiple=True,
             metavar="NETWORK",
@@ -235,6 +241,7 @@ class Serving:
             most_devices=options["max_devices"],
             only=options["devices"],
             answered=answered,
+            trust_clock=options["trust_clock"],
         )
         return cls(keeper, access, log, tuple(outlets), describe, quiet, capture)
 
@@ -257,7 +264,7 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     keep = Keep(days=options["keep_days"], size=options["keep_size"] * _MIB)
 
     def say(event: str, text: str) -> None:
-        log.tell(event, text, logging.WARNING)
+        log.tell(event, text, logging.INFO if event == "store-removed" else logging.WARNING)
 
     return Store(path, say, keep=keep), f"records are kept in {path}"
 

@@ -167,6 +167,13 @@ class Store:
         """
         self._recall_on(Recalling(since, now), take)
 
+    def trust_clock(self, now: float) -> None:
+        """Take it that nothing has come after now: the clock was wrong before."""
+        for key, row in self._devices.items():
+            self._devices[key] = row._replace(first=min(row.first, now), last=min(row.last, now))
+        self.newest = min(self.newest, now)
+        self.do(partial(_bring_back, now))
+
     def _recall_on(
         self, recalling: Recalling, take: Callable[[list[tuple[Record, float]]], object]
     ) -> None:
@@ -356,6 +363,10 @@ class Store:
         """Remove what is too much. If that fails, the next batch will meet the same trouble."""
         try:
             self._retention.after(batch)
+            news = self._retention.news()
+            if news is not None:
+                text = f"store {self.path}: {news}"
+                self._loop.call_soon_threadsafe(self._say, "store-removed", text)
         except sqlite3.Error as error:
             text = f"store {self.path}: cleaning up: {error}"
             self._loop.call_soon_threadsafe(self._say, "store-cleaning", text)
@@ -430,6 +441,12 @@ class Store:
                   "written; none of them was acknowledged")  # fmt: skip
         self._batch = Batch()
         self._end_if_done()
+
+
+def _bring_back(now: float, connection: sqlite3.Connection) -> None:
+    """Let no arrival be later than now."""
+    connection.execute("UPDATE record SET arrival = ?1 WHERE arrival > ?1", (now,))
+    connection.execute("UPDATE device SET first = min(first, ?1), last = min(last, ?1)", (now,))
 
 
 class NoStore:
