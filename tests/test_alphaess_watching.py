@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from inverterproto.alphaess.clock import parse_stamp
 from inverterproto.alphaess.frame import LONGEST, Frame
+from inverterproto.alphaess.masking import is_suspect
 from inverterproto.alphaess.messages import Message
 from inverterproto.alphaess.state import BatteryState
 from inverterproto.alphaess.watching import MOST_SERIALS, Watcher
@@ -347,6 +348,14 @@ def test_another_password_is_no_other_login() -> None:
         raw_frame(1, 2, b'{"UserName":"AL1","Password":{"is":"secret"}}'),
         raw_frame(1, 77, b'{"Password":"secret"}'),
         raw_frame(2, 77, b'{"Password":"secret"}'),
+        raw_frame(1, 77, b"SN,Password\nAL1,secret\n"),
+        raw_frame(1, 2, '{"Password":"secret"}'.encode("utf-16-le")),
+        raw_frame(1, 16, b'{"SN":"AL1","Time":"2021/03/24 09:40:13","Password":"secret"}'),
+        raw_frame(1, 16, b'{"SN":"AL1","pass\\u0077ord":"secret"}'),
+        raw_frame(1, 5, b'{"SN":"AL1","Token":"secret"}'),
+        raw_frame(1, 12, b"SN,Password\nAL1,secret\n"),
+        raw_frame(1, 12, b"SN,Ppv1\nAL1,password=secret\n"),
+        raw_frame(1, 12, b'{"SN":"AL1","pwd":"secret"}'),
         RAW["login"][:-1] + b"\0",
         RAW["login"][:62],
     ],
@@ -356,8 +365,24 @@ def test_a_password_is_masked_wherever_it_stands(data: bytes) -> None:
     for record in records(actions):
         assert record.masked
         assert len(record.frame) == len(data)
-        assert b"sec" not in record.frame
-    assert b"sec" not in repr(actions).encode()
+        assert b"sec" not in record.frame.replace(b"\0", b"")
+    assert b"sec" not in repr(actions).replace("\\x00", "").encode()
+
+
+@pytest.mark.parametrize("name", ["status-1", "status-2", "status-3", "record"])
+def test_an_ordinary_measurement_is_not_looked_through(name: str) -> None:
+    assert not is_suspect(Frame.parse(RAW[name]).payload)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Password", "PWD", "psk", "Secret", "accessToken", "Credentials", "AUTHORIZATION",
+        "Cookie", "ApiKey", "passphrase", "to\\u006ben",
+    ],
+)  # fmt: skip
+def test_a_key_that_names_a_credential_makes_a_status_suspect(name: str) -> None:
+    assert is_suspect(b'{"SN":"A","%b":"x"}' % name.encode())
 
 
 # Whose it is

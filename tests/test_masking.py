@@ -47,6 +47,11 @@ SECRET = b"hunter2x"
         b"mqtt://user:hunter2x@broker:1883",
         b"mqtt://:hunter2x@broker",
         "password=hünter".encode() + SECRET,
+        b"SN,Password\nAL2,hunter2x\n",
+        b'SN;"Wifi Pwd";Name\r\n\r\nAL2; hunter2x ;b\r\n',
+        b"SN,Token,Name\nA,a,b\nAL2,x,hunter2x,b\n",
+        b"SN,Token\nA,a\nAL2,a,hunter2x\n",
+        b"SN,Token\nA,secret\nAL2,hunter2x\n",
     ],
 )
 def test_what_looks_like_a_credential_is_masked_in_its_place(text: bytes) -> None:
@@ -55,6 +60,22 @@ def test_what_looks_like_a_credential_is_masked_in_its_place(text: bytes) -> Non
     assert len(masked) == len(text)
     assert masked[text.find(SECRET)] == ord("*")
     assert mask_text(masked) == masked, "once is enough"
+
+
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be", "utf-16"])
+def test_text_of_two_bytes_a_character_is_masked(coding: str) -> None:
+    text = '{"UserName":"AL2","Password":"hunter2x"}'
+    said = b"\x01" + text.encode(coding) + b"\x00\x07"
+    assert mask_text(said) == said.replace(
+        "hunter2x".encode(coding)[-16:], ("*" * 8).encode(coding)[-16:]
+    )
+    assert mask_text(said) != said
+
+
+def test_columns_of_a_table_are_masked_below_each_header() -> None:
+    assert mask_text(b"SN,Pwd,SOC\nA,abc,5\nB\n\nPwd,SN\nabc,C,more\n") == (
+        b"SN,Pwd,SOC\nA,***,5\nB\n\nPwd,SN\n***,*,****\n"
+    )
 
 
 def test_only_the_value_is_masked() -> None:
@@ -83,6 +104,9 @@ def test_only_the_value_is_masked() -> None:
         b"GET / HTTP/1.1\r\nHost: a:1\r\n\r\n",
         b"password",
         b"password=\r\n",
+        b"the key\r\nand more\r\n",
+        b"SN,keys of the house\nA,b\n",
+        b"SN," + b"n" * 60 + b"Password\nA,b\n",
     ],
 )
 def test_what_is_no_credential_stays(text: bytes) -> None:
@@ -114,6 +138,8 @@ def test_masking_keeps_the_length_and_is_done_at_once(data: bytes) -> None:
         b"://a:",
         b'pwd":"',
         b"+ok=",
+        b"key,\n",
+        b"p\0w\0d\0=\0",
     ],
 )
 def test_masking_is_linear(piece: bytes) -> None:

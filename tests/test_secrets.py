@@ -16,7 +16,15 @@ from signal import SIGUSR1
 
 import pytest
 
-from inverterproto.alphaess.messages import EVENTS, KEEP_ALIVE, LOGIN, OWN_CONFIGURATION
+from inverterproto.alphaess.messages import (
+    EVENTS,
+    FULL_RECORD,
+    KEEP_ALIVE,
+    LIVE_STATUS,
+    LOGIN,
+    OWN_CONFIGURATION,
+    STORED_RECORDS,
+)
 from inverterproto.deye.bodies import AT_INTERIM_KIND, AT_KIND
 from inverterproto.stream import PIECE
 from inverterproto_cli.store import Reader
@@ -110,6 +118,12 @@ def battery_says(secret: Secrets) -> Iterator[bytes]:
     yield raw_frame(1, EVENTS, b'{"Description":"{\\"pwd\\":\\"%b\\"}"}' % secret("nested"))
     yield raw_frame(1, KEEP_ALIVE, b"token=%b&a=b" % secret("keep-alive"))
     yield raw_frame(1, 77, b"user=me&password=%b" % secret("unknown command"))
+    yield raw_frame(1, 77, b"SN,Password\n%b,%b\n" % (SN.encode(), secret("unknown table")))
+    for command in (LIVE_STATUS, FULL_RECORD):
+        said = b'{"SN":"%b","Time":"2021/03/24 09:40:13","Password":"%b"}'
+        yield raw_frame(1, command, said % (SN.encode(), secret(f"measurement {command}")))
+    said = b"SN,Time,Password\n%b,2021/03/24 09:40:13,%b\n"
+    yield raw_frame(1, STORED_RECORDS, said % (SN.encode(), secret("stored record")))
     yield raw_frame(2, 77, b'{"access_token":"%b"}' % secret("unknown reply"))
 
 

@@ -34,7 +34,7 @@ from inverterproto.alphaess.configuration import check_configuration, settings_o
 from inverterproto.alphaess.dates import usable_stamp
 from inverterproto.alphaess.fields import CLOUD_CONFIGURATION
 from inverterproto.alphaess.frame import ENVELOPE, LONGEST, REQUEST, VERSION, Frame
-from inverterproto.alphaess.masking import mask_frame
+from inverterproto.alphaess.masking import is_suspect, mask_frame
 from inverterproto.alphaess.messages import (
     CLOUD,
     COMMAND,
@@ -147,7 +147,10 @@ class Watcher:
             if head is not None:
                 self._name(head.SN)
                 stamp = usable_stamp(parse_stamp(head.Time))
-                return self._keep(kind, frame, item.raw, now, stamp=stamp)
+                if not is_suspect(frame.payload):
+                    return self._keep(kind, frame, item.raw, now, stamp=stamp)
+                kept, raw = _masked(frame, item.raw)
+                return self._keep(kind, kept, raw, now, stamp=stamp, masked=kept is not frame)
         return self._watch_request(frame, item.raw, now)
 
     def _look_up(self, serial: str) -> BatteryState | None:
@@ -176,15 +179,15 @@ class Watcher:
             if frame.command == CONFIGURE or (frame.command == KEEP_ALIVE and not frame.payload):
                 return []
             return self._keep_unknown(frame, raw, now, DEVICE)
-        masked = mask_frame(frame)
-        message = Message.parse(masked)
+        kept, raw = _masked(frame, raw)
+        message = Message.parse(kept)
         actions = self._keep(
             kind,
-            masked,
-            raw if masked is frame else masked.build(),
+            kept,
+            raw,
             now,
             stamp=usable_stamp(message.stamp),
-            masked=masked is not frame,
+            masked=kept is not frame,
             known=message.content.form is Form.JSON,
         )
         if kind == _LOGIN and not self.refused:
@@ -193,20 +196,23 @@ class Watcher:
 
     def _watch_stored(self, frame: Frame, raw: bytes, now: float) -> list[Action]:
         """Take stored records: each row by itself, if that can be."""
-        message = Message.parse(frame)
+        kept, raw = _masked(frame, raw)
+        masked = kept is not frame
+        message = Message.parse(kept)
         content, fields = message.content, message.fields
-        table = scan_table(frame.payload) if content.form is Form.TABLE else None
+        table = scan_table(kept.payload) if content.form is Form.TABLE else None
         if table is None or not _is_divisible(table):
             self._name(message.device)
             stamp, known = usable_stamp(stamp_of(fields)), content.form is Form.JSON
-            return self._keep(_STORED, frame, raw, now, stamp=stamp, known=known)
+            return self._keep(_STORED, kept, raw, now, stamp=stamp, masked=masked, known=known)
         actions: list[Action] = []
         for line, row in zip(table.lines, fields[ROWS], strict=True):
             cells = row_fields(fields[COLUMNS], row)
             self._name(serial_of(cells))
             part = Frame(VERSION, REQUEST, frame.command, _row_payload(table, line))
             stamp, known = usable_stamp(stamp_of(cells)), len(row) == len(fields[COLUMNS])
-            actions += self._keep(_STORED, part, part.build(), now, stamp=stamp, known=known)
+            raw = part.build()
+            actions += self._keep(_STORED, part, raw, now, stamp=stamp, masked=masked, known=known)
         return actions
 
     def _watch_reply(self, frame: Frame, raw: bytes, now: float) -> list[Action]:
@@ -279,13 +285,10 @@ class Watcher:
         """Return the record of a message that nobody understands."""
         if self.refused:
             return self._refuse()
-        masked, serial = mask_frame(frame), self.serial
-        if masked is not frame:
-            raw = masked.build()
+        kept, raw = _masked(frame, raw)
+        serial, masked = self.serial, kept is not frame
         key = key_of(_UNKNOWN, serial, raw)
-        record = _unknown(
-            key, FAMILY, _UNKNOWN, serial, raw, masked=masked is not frame, sender=sender
-        )
+        record = _unknown(key, FAMILY, _UNKNOWN, serial, raw, masked=masked, sender=sender)
         what = f"direction {frame.direction}, command {frame.command}, {len(raw)} bytes"
         note = Note("unknown-message", f"from the {sender}: {what}", serial)
         return [record, undatable(key, now), note]
@@ -344,6 +347,12 @@ def _unknown(
         known=False,
         sender=sender,
     )
+
+
+def _masked(frame: Frame, raw: bytes) -> tuple[Frame, bytes]:
+    """Return a frame with its credentials masked, and its bytes; the same if it has none."""
+    masked = mask_frame(frame)
+    return (frame, raw) if masked is frame else (masked, masked.build())
 
 
 def _is_divisible(table: Table) -> bool:
