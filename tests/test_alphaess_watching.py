@@ -183,6 +183,33 @@ def test_before_anybody_is_named_live_records_have_their_arrival_and_stored_ones
     assert dates(old) == [Dated(records(old)[0].key, None, UNKNOWN)]
 
 
+NAMELESS = (
+    raw_frame(1, 16, b'{"Time":"2021/03/24 10:01:52","SOC":"50"}'),
+    raw_frame(1, 12, b"Date,Time,SOC\n2021/03/24,10:01:52,50\n"),
+    RAW["event-log"],
+    raw_frame(1, 77, b"?"),
+    CLIENT_HELLO,
+)
+
+
+@pytest.mark.parametrize("data", NAMELESS)
+def test_what_comes_before_anybody_is_named_takes_no_room_of_what_is_known(data: bytes) -> None:
+    (record,) = records(watch(data))
+    assert (record.device, record.known) == (None, False)
+
+
+@pytest.mark.parametrize("data", NAMELESS)
+def test_who_wants_only_named_batteries_keeps_nothing_before_one_is_named(data: bytes) -> None:
+    watcher = Watcher(Memory(), nameless=False)
+    assert events(watch(data, watcher)) == ["refused"]
+    assert watcher.refused
+    assert watch(data, watcher) == [], "it is said once"
+    watch(RAW["status-1"], watcher)
+    (record,) = records(watch(data, watcher))
+    assert record.device == SN
+    assert not watcher.refused
+
+
 # Stored records
 
 

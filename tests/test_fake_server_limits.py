@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from inverterproto.alphaess.messages import LIVE_STATUS
 from inverterproto.deye.commands import reply_bytes
 from inverterproto.deye.frame import Frame
 from inverterproto.deye.messages import Message
 from inverterproto.session import MOST_UNFRAMED
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.logs import MOST_LINES, Log
-from tests.alphaess_vectors import RAW
+from tests.alphaess_vectors import RAW, SN, raw_frame
 from tests.conftest import decode
 from tests.serving import NOW, PATIENCE, Clock, listened, serving, until
 from tests.test_fake_server import ANSWER, DATA, HANDSHAKE, HEARTBEAT, SUCCESS, answer
@@ -198,6 +199,19 @@ class TestDevices:
             assert await device.ask(DATA, ANSWER) == answer(DATA)
             assert [kept.via for kept in served.kept()] == ["2712345678"]
             assert "--device" in served.lines.of("device-refused")[0]
+
+    async def test_who_does_not_say_its_name_is_none_of_them(self, path: Path) -> None:
+        async with serving(path, keeper={"only": [SN]}) as served:
+            async with await served.device() as device:
+                for serial in (b"", b'"SN":"%b",' % (b"A" * 80)):
+                    device.send(raw_frame(1, LIVE_STATUS, b'{%b"SOC":"50"}' % serial))
+                device.send(RAW["event-log"] + raw_frame(1, 77, b"?"))
+                device.half_close()
+                assert await device.rest() == b""
+            async with await served.device() as battery:
+                assert await battery.ask(RAW["status-1"], SUCCESS)
+                assert await battery.ask(RAW["event-log"], SUCCESS)
+            assert {kept.device for kept in served.kept()} == {SN}
 
 
 class TestAStoreInTrouble:

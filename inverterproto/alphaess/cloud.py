@@ -72,6 +72,7 @@ class CloudSession:
         resume: whether to ask for missing records.
         synchronise: whether to tell a battery whose clock is more than 30 s off to set it.
         most_unframed: so many bytes without a frame end the connection.
+        nameless: whether what comes before a battery is named is kept and answered.
     """
 
     __slots__ = (
@@ -93,8 +94,9 @@ class CloudSession:
         resume: bool = True,
         synchronise: bool = False,
         most_unframed: int = MOST_UNFRAMED,
+        nameless: bool = True,
     ) -> None:
-        self._watcher = Watcher(states)
+        self._watcher = Watcher(states, nameless=nameless)
         self._local_time = local_time
         self._resume = resume
         self._synchronise = synchronise

@@ -8,7 +8,9 @@ keep what is worth keeping (see `inverterproto.session`). It answers nothing: a 
 
 *Whose it is.* Statuses, records and logins name the battery's serial; event logs and keep-alives
 do not, stored records not in all firmware, and a battery that connects again sends no login
-(source: V). So what names nobody is of the serial that the connection named last.
+(source: V). So what names nobody is of the serial that the connection named last. As long as none
+was named, it is kept with what is not known, whose room is bounded: anybody can say it. Who wants
+only batteries that are known by name keeps nothing of it (`nameless`).
 
 *Kept* is what measures or tells something: status, record, stored records, configuration, event
 log, login; and whatever is not understood, in whatever form. Keep-alives, requests,
@@ -92,6 +94,7 @@ class Watcher:
     Args:
         states: gives the `BatteryState` of a serial; None for one that is not wanted.
         trust_cloud: whether a configuration that the cloud sends is trusted from then on.
+        nameless: whether anything is kept before a battery is named.
 
     Attributes:
         serial: the serial that was named last, if one was.
@@ -101,6 +104,7 @@ class Watcher:
 
     __slots__ = (
         "_known",
+        "_nameless",
         "_runs",
         "_states",
         "_told",
@@ -110,7 +114,7 @@ class Watcher:
         "state",
     )
 
-    def __init__(self, states: States, *, trust_cloud: bool = False) -> None:
+    def __init__(self, states: States, *, trust_cloud: bool = False, nameless: bool = True) -> None:
         self.serial: str | None = None
         self.state: BatteryState | None = None
         self.refused = False
@@ -118,7 +122,8 @@ class Watcher:
         self._trust_cloud = trust_cloud
         self._known: dict[str, BatteryState | None] = {}
         self._runs: dict[str, RunMasker] = {}  # by sender
-        self._told: str | None = None  # the serial of which was said last that it is refused
+        self._nameless = nameless
+        self._told: str | None = ""  # the serial of which was said last that it is refused
 
     @property
     def serials(self) -> tuple[str, ...]:
@@ -166,8 +171,13 @@ class Watcher:
         if serial is not None and serial != self.serial and to_serial(serial) is not None:
             self.serial = serial
             self.state = self._look_up(serial)
-        if self.state is None and self.serial is not None:
+        if not self._wanted:
             self.refused = True
+
+    @property
+    def _wanted(self) -> bool:
+        """Whether anything is kept of who speaks now."""
+        return self.state is not None or (self.serial is None and self._nameless)
 
     def _watch_request(self, frame: Frame, raw: bytes, now: float) -> list[Action]:
         """Take what a battery says or asks, the slow way."""
@@ -272,8 +282,9 @@ class Watcher:
     ) -> list[Action]:
         """Return the record of a message, and all that is dated by it."""
         serial, state = self.serial, self.state
-        if state is None and serial is not None:
+        if not self._wanted:
             return self._refuse()
+        known = known and state is not None
         key = key_of(kind, serial, frame.payload)
         historic = kind == _STORED
         record = Record(key, FAMILY, kind, serial, None, historic, stamp, raw, masked, known)

@@ -64,6 +64,7 @@ def opener(
             resume=resume and keeper.clock_right,
             synchronise=synchronise,
             most_unframed=most_unframed,
+            nameless=not keeper.only,
         )
 
     return open_session

@@ -80,6 +80,7 @@ class Keeper:
         counts: how many records and events of each kind there were.
         clock_right: whether the host's clock was right when it was last looked at.
         begin_anew: called when that has changed: no session may go on with the states it has.
+        only: the serials of the only devices that are let in; any if there are none.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Keeper:
         self._log = log
         self._show = show
         self._most_devices = most_devices
-        self._only = frozenset(only)
+        self.only = frozenset(only)
         self._answered = answered
         self._trust_clock = trust_clock
         self._states: dict[tuple[str, str], DeviceState] = {}
@@ -211,7 +212,7 @@ class Keeper:
         return state
 
     def _refusal(self, key: tuple[str, str]) -> str | None:
-        if self._only and key[1] not in self._only:
+        if self.only and key[1] not in self.only:
             return "neither kept nor answered: it is not among those named by --device"
         if key in self._remembered:
             return None
