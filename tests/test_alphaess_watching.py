@@ -447,21 +447,27 @@ def test_a_connection_may_name_only_so_many_batteries() -> None:
 
 
 def test_what_the_program_does_not_want_is_not_kept() -> None:
-    asked = []
-
-    def states(serial: str) -> BatteryState | None:
-        asked.append(serial)
-        return None
-
-    watcher = Watcher(states)
+    watcher = Watcher(lambda _serial: None)
     names = ["login", "status-1", "event-log", "stored-records", "status-2"]
     actions = [action for name in names for action in watch(RAW[name], watcher)]
     assert events(actions) == ["refused"]
     assert len(actions) == 1
-    assert asked == [SN]
     for data in (raw_frame(1, 77, b"{}"), b"junk", RAW["status-reply"], RAW["keep-alive"]):
         assert watch(data, watcher) == []
     assert watch(raw_frame(1, 99, b"{}"), watcher, sender="cloud") == []
+
+
+def test_what_was_refused_is_kept_on_the_same_connection_once_the_program_wants_it() -> None:
+    memory: dict[str, BatteryState] = {}
+    watcher = Watcher(memory.get)
+    assert records(watch(RAW["login"] + RAW["status-1"], watcher)) == []
+    assert not watcher.serials
+    memory[SN] = BatteryState()
+    (record,) = records(watch(RAW["status-2"], watcher))
+    assert record.device == SN
+    assert not watcher.refused
+    assert watcher.serials == (SN,)
+    assert records(watch(RAW["event-log"], watcher))
 
 
 def test_of_stored_rows_of_several_batteries_only_the_wanted_are_kept() -> None:

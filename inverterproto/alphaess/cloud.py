@@ -112,7 +112,7 @@ class CloudSession:
 
     @property
     def serials(self) -> tuple[str, ...]:
-        """The serials that the connection named."""
+        """The serials that the connection named and that are not refused."""
         return self._watcher.serials
 
     def receive(self, item: Item, now: float) -> list[Action]:

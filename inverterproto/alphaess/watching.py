@@ -120,14 +120,14 @@ class Watcher:
         self.refused = False
         self._states = states
         self._trust_cloud = trust_cloud
-        self._known: dict[str, BatteryState | None] = {}
+        self._known: dict[str, BatteryState] = {}
         self._runs: dict[str, RunMasker] = {}  # by sender
         self._nameless = nameless
         self._told: str | None = ""  # the serial of which was said last that it is refused
 
     @property
     def serials(self) -> tuple[str, ...]:
-        """The serials that were named."""
+        """The serials that were named and are not refused."""
         return tuple(self._known)
 
     def watch(self, item: Item, now: float, sender: str = DEVICE) -> list[Action]:
@@ -159,16 +159,21 @@ class Watcher:
         return self._watch_request(frame, item.raw, now)
 
     def _look_up(self, serial: str) -> BatteryState | None:
-        """Return the state of a serial, asked for once a connection; None if it is refused."""
-        if serial not in self._known:
-            if len(self._known) >= MOST_SERIALS:
-                return None
-            self._known[serial] = self._states(serial)
-        return self._known[serial]
+        """Return the state of a serial; None if it is refused, for now."""
+        state = self._known.get(serial)
+        if state is None and len(self._known) < MOST_SERIALS:
+            state = self._states(serial)
+            if state is not None:
+                self._known[serial] = state
+        return state
 
     def _name(self, serial: str | None) -> None:
         """Take the serial that a message names, if it names one."""
-        if serial is not None and serial != self.serial and to_serial(serial) is not None:
+        if (
+            serial is not None
+            and (serial != self.serial or self.state is None)
+            and to_serial(serial) is not None
+        ):
             self.serial = serial
             self.state = self._look_up(serial)
         if not self._wanted:
