@@ -24,6 +24,16 @@ def heard(offset: float = HOUR, until: float = START) -> BatteryState:
     return state
 
 
+def test_what_a_battery_tells_of_itself_is_to_be_saved_when_it_changes() -> None:
+    state = BatteryState()
+    key = state.key_of_change("login", b"a" * 16)
+    assert (key, state.revision) == (b"a" * 16, 1)
+    assert (state.key_of_change("login", key), state.revision) == (key, 1)
+    assert state.key_of_change("configuration", key) == key, "each kind by itself"
+    assert len(state.key_of_change("login", b"b" * 16)) == 16
+    assert state.revision == 3
+
+
 def test_a_battery_never_heard_before_misses_nothing() -> None:
     assert heard().gap is None
 

@@ -1,5 +1,6 @@
 """What a battery says, made records, whoever answers it."""
 
+import json
 from math import inf
 
 import pytest
@@ -358,6 +359,25 @@ def test_the_password_of_a_login_is_masked_and_the_frame_still_valid() -> None:
     message = Message.parse(Frame.parse(record.frame))
     assert message.fields == {"UserName": SN, "Password": "******", "CompanyName": "AlphaESS"}
     assert events(actions) == ["login"]
+
+
+@pytest.mark.parametrize("name", ["config-from-battery", "login"])
+def test_a_change_back_is_a_change(name: str) -> None:
+    memory = Memory()
+    payload = Frame.parse(RAW[name]).payload.rstrip()
+    command = RAW[name][2]
+
+    def key(version: str) -> bytes:
+        said = payload[:-1] + b',"Version":"%b"}' % version.encode()
+        (record,) = records(watch(raw_frame(1, command, said), Watcher(memory)))
+        return record.key
+
+    keys = [key(version) for version in ("V1", "V1", "V2", "V2", "V1")]
+    assert keys[0] == keys[1] != keys[2] == keys[3] != keys[4] != keys[0]
+    (serial,) = memory
+    memory[serial] = BatteryState.from_state(json.loads(json.dumps(memory[serial].to_state())))
+    assert key("V1") == keys[4], "after a restart, too"
+    assert key("V2") not in keys
 
 
 def test_another_password_is_no_other_login() -> None:

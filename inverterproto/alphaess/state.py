@@ -26,6 +26,10 @@ a battery holds is not known; of longer absences the last week is asked for.
 nothing by itself, `candidate` is the last one that a gate held back: `approve` makes it the trusted
 one. Until `approving_until` a gate takes what the cloud sends as approved; a restart ends that.
 
+*What it tells of itself* (logins, configurations) is kept once for each change. A change back to
+what was before is a change, too, but would have the key of what was before; so the key takes in
+that of the record before it (`key_of_change`).
+
 *What is to be saved.* When something changes that cannot be known again (the configuration, a gap,
 an index), `revision` grows and `save` is called at once. Else it grows once a minute: that a
 battery was heard 50 s later than is saved does no harm, as the gap then begins a little early, and
@@ -33,6 +37,7 @@ what comes twice has the same key.
 """
 
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import Any, NamedTuple, Self
 
 from inverterproto.alphaess.clock import ZONE_GREATEST, BatteryClock
@@ -83,6 +88,7 @@ class BatteryState:
     __slots__ = (
         "_heard",
         "_index",
+        "_last",
         "_saved",
         "_stamp",
         "approving_until",
@@ -106,6 +112,7 @@ class BatteryState:
         self._stamp = 0.0  # and what the battery's clock showed then
         self._saved = 0.0  # about when the revision grew for what was heard
         self._index = 0  # of the last command that anybody gave
+        self._last: dict[str, tuple[bytes, bytes]] = {}  # by kind: see `key_of_change`
 
     def observe(
         self, key: object, stamp: float | None, arrival: float, *, historic: bool = False
@@ -133,6 +140,24 @@ class BatteryState:
     def settle(self, now: float) -> list[Dated]:
         """Return the records that are dated because their waiting is over."""
         return self.clock.settle(now)
+
+    def key_of_change(self, kind: str, said: bytes) -> bytes:
+        """Return the key of a record in which the battery tells of itself.
+
+        Args:
+            kind: of the record.
+            said: the fingerprint of what it tells. The same again, with nothing else between, has
+                the same key.
+        """
+        before = self._last.get(kind)
+        if before is not None and before[0] == said:
+            return before[1]
+        key = said
+        if before is not None:
+            key = blake2b(before[1] + said, digest_size=len(said)).digest()
+        self._last[kind] = said, key
+        self._change()
+        return key
 
     def _hear(self, stamp: float, now: float) -> None:
         """Note a live record; after a silence, note what is missing."""
@@ -227,6 +252,7 @@ class BatteryState:
             "stamp": self._stamp,
             "gap": None if self.gap is None else list(self.gap),
             "index": self._index,
+            "last": {kind: [key.hex() for key in keys] for kind, keys in self._last.items()},
             "configuration": _saved(self.configuration),
             "candidate": _saved(self.candidate),
         }
@@ -239,6 +265,8 @@ class BatteryState:
         self._heard, self._stamp = state["heard"], state["stamp"]
         self.gap = None if state["gap"] is None else Gap(*state["gap"])
         self._index = state["index"]
+        for kind, (said, key) in state.get("last", {}).items():
+            self._last[kind] = bytes.fromhex(said), bytes.fromhex(key)
         self.configuration = _bytes(state["configuration"])
         self.candidate = _bytes(state.get("candidate"))
         return self

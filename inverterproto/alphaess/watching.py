@@ -34,7 +34,7 @@ from hashlib import blake2b
 from inverterproto.alphaess.clock import parse_stamp
 from inverterproto.alphaess.configuration import check_configuration, settings_of
 from inverterproto.alphaess.dates import usable_stamp
-from inverterproto.alphaess.fields import CLOUD_CONFIGURATION
+from inverterproto.alphaess.fields import CLOUD_CONFIGURATION, CONFIGURATION
 from inverterproto.alphaess.frame import ENVELOPE, LONGEST, REQUEST, VERSION, Frame
 from inverterproto.alphaess.masking import is_suspect, mask_frame
 from inverterproto.alphaess.messages import (
@@ -80,6 +80,8 @@ _KEPT = {code: KINDS.get(name, name) for code, name in _NAMES.items()}
 _LIVE = {code: kind for code, kind in _KEPT.items() if code in (LIVE_STATUS, FULL_RECORD)}
 _MEASURING = frozenset(KINDS.values())
 _STORED, _LOGIN, _UNKNOWN = "stored", "login", "unknown"
+_TELLING = frozenset({KINDS[CONFIGURATION], _LOGIN})
+"""The kinds in which a battery tells of itself: the last is how it is now, each change counts."""
 
 
 def key_of(kind: str, serial: str | None, payload: bytes) -> bytes:
@@ -291,6 +293,8 @@ class Watcher:
             return self._refuse()
         known = known and state is not None
         key = key_of(kind, serial, frame.payload)
+        if kind in _TELLING and state is not None:
+            key = state.key_of_change(kind, key)
         historic = kind == _STORED
         record = Record(key, FAMILY, kind, serial, None, historic, stamp, raw, masked, known)
         if kind in _MEASURING and state is not None:
