@@ -11,7 +11,7 @@ from inverterproto.deye.frame import Frame
 from inverterproto_cli.unknown import MOST_GROUPS
 from tests.conftest import Run, invoke
 from tests.programs import PATIENCE, fake_server
-from tests.stores import FIRST, Came, filled
+from tests.stores import FIRST, Came, filled, time_zone
 from tests.vectors import AT_TEXT, frame, raw
 
 LOGGER = "2712345678"
@@ -57,6 +57,10 @@ class TestCounted:
             ["1", "–", "unframed", "–", "device", LOGGER],
         ]
         assert "a5 " in rows[0]
+        with time_zone("UTC"):
+            rows = unknown(store).out.splitlines()[1:]
+        times = ["2024-04-08 17:14:11", "2024-04-08 17:14:13"]
+        assert all(time in rows[0] for time in times), "the first, and the last repeat"
 
     def test_junk_without_end_makes_a_bounded_table(self, tmp_path: Path) -> None:
         many = b"".join(strange(0x6000 + n, 0) for n in range(MOST_GROUPS + 5))
@@ -78,6 +82,8 @@ class TestEach:
         assert len(unknown(store, "--each", "--device", LOGGER).out.splitlines()) == 1 + 4
         shown = unknown(store, "--each", "--since", "2024-04-08T17:14:14Z")
         assert len(shown.out.splitlines()) == 1 + 2
+        shown = unknown(store, "--each", "--since", "2024-04-08T17:14:13Z")
+        assert len(shown.out.splitlines()) == 1 + 3, "what came again since, too"
         assert unknown(store, "--device", "7").err.endswith("nothing that is not understood\n")
 
 
@@ -90,7 +96,8 @@ class TestJson:
         assert [bytes.fromhex(line["data"]) for line in lines] == [
             AT_TEXT, strange(0x8888, 2), strange(0x7777, 2), strange(0x7777, 1),
         ]  # fmt: skip
-        assert lines[2]["repeated"] == 1
+        assert (lines[2]["repeated"], lines[2]["repeated_at"]) == (1, FIRST + 3)
+        assert (lines[3]["repeated"], lines[3]["repeated_at"]) == (0, None)
         assert (lines[2]["detail"], lines[2]["via"]) == ("0x7777", LOGGER)
         capture = tmp_path / "unknown.jsonl"
         capture.write_text(shown.out)

@@ -132,6 +132,23 @@ async def test_a_repeat_is_counted_at_the_record_that_is_there_and_may_date_it(p
         with Reader(path) as reader:
             [kept] = reader.newest()
     assert (kept.repeated, kept.arrival, kept.time) == (3, NOW, NOW - 3)
+    assert (kept.repeated_at, kept.last) == (NOW + 3, NOW + 3)
+
+
+async def test_a_repeat_in_one_batch_and_one_after_trouble_tell_when_they_came(path: Path) -> None:
+    told = Told()
+    async with opened(path, told) as store:
+        with no_room_beyond(0):
+            store.keep(record(1), NOW)
+            store.keep(record(2), NOW)
+            await told.wait_for("store-trouble")
+            store.keep(record(1), NOW + 1)
+            store.keep(record(2), NOW + 1)
+            store.keep(record(2), NOW + 2)
+        await safe(store)
+        with Reader(path) as reader:
+            kept = [(one.repeated, one.repeated_at) for one in reader.newest()]
+    assert sorted(kept) == [(1, NOW + 1), (2, NOW + 2)]
 
 
 async def test_among_many_records_of_a_group_those_that_are_there_are_counted(path: Path) -> None:

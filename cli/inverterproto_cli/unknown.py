@@ -83,7 +83,7 @@ def command(
 
 def _wanted(every: Iterable["Kept"], device: str | None, since: float | None) -> Iterator["Kept"]:
     for kept in every:
-        if since is not None and kept.arrival < since:
+        if since is not None and kept.last < since:
             continue
         if device is None or device in (kept.device, kept.via):
             yield kept
@@ -103,6 +103,7 @@ def _capture_entry(kept: "Kept") -> dict[str, object]:
         "via": kept.via,
         "masked": bool(kept.masked),
         "repeated": kept.repeated,
+        "repeated_at": kept.repeated_at,
     }
 
 
@@ -118,7 +119,7 @@ def _detail(kept: "Kept") -> str:
 class _Group:
     """Records that are of one kind."""
 
-    last: float
+    last: float = 0.0
     count: int = 0
     first: float = 0.0
     shortest: int = sys.maxsize
@@ -129,6 +130,7 @@ class _Group:
         """Count a record, older than those before."""
         self.count += 1 + kept.repeated
         self.first = kept.arrival
+        self.last = max(self.last, kept.last)
         self.shortest = min(self.shortest, len(kept.frame))
         self.longest = max(self.longest, len(kept.frame))
         self.example = self.example or kept.frame
@@ -142,7 +144,7 @@ def _show_groups(records: Iterable["Kept"], times: "LocalTimes") -> bool:
         names = (kept.family or "", kept.kind, _detail(kept), kept.sender, kept.device or "")
         group = groups.get(names)
         if group is None:
-            group = groups[names] = _Group(kept.arrival)
+            group = groups[names] = _Group()
         group.add(kept)
     shown = sorted(groups.items(), key=lambda item: -item[1].count)
     head = (

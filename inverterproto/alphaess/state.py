@@ -156,7 +156,7 @@ class BatteryState:
         if before is not None:
             key = blake2b(before[1] + said, digest_size=len(said)).digest()
         self._last[kind] = said, key
-        self._change()
+        self._changed()
         return key
 
     def _hear(self, stamp: float, now: float) -> None:

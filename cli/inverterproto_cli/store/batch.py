@@ -30,13 +30,14 @@ may fail half-way, as it does with `ON CONFLICT … DO UPDATE`, would keep a jou
 _COME_AGAIN = """
 UPDATE record SET
     repeated = repeated + 1,
+    repeated_at = ?,
     time = iif(source IS NULL, ?, time),
     clock_offset = iif(source IS NULL, ?, clock_offset),
     number = iif(source IS NULL, ?, number),
     source = coalesce(source, ?)
 WHERE key = ? AND id <= ?
 """
-_REPEAT = "UPDATE record SET repeated = repeated + ? WHERE key = ?"
+_REPEAT = "UPDATE record SET repeated = repeated + ?, repeated_at = ? WHERE key = ?"
 _DATE = """
 UPDATE record SET time = ?, source = ?, clock_offset = ?, number = ?
 WHERE key = ? AND source IS NULL
@@ -77,7 +78,7 @@ class Batch:
         self.jobs: list[Callable[[sqlite3.Connection], object]] = []
         self.unknown = 0
         self.rows: dict[bytes, list[Any]] = {}
-        self.repeats: dict[bytes, int] = {}
+        self.repeats: dict[bytes, tuple[int, float]] = {}  # how often, and when last
         self.dates: list[tuple[Any, ...]] = []
         self.devices: dict[int, DeviceRow] = {}
         self.states: dict[int, dict[str, Any]] = {}
@@ -109,7 +110,7 @@ class Batch:
         """Add a record that came at `arrival`."""
         key, family, kind, _, _, historic, stamp, frame, masked, known, sender = record
         if key in self.rows:
-            self.repeats[key] = self.repeats.get(key, 0) + 1
+            self._repeat(key, 1, arrival)
             return
         self.size += ROW + len(frame)
         if not known:
@@ -118,6 +119,10 @@ class Batch:
             key, family, kind, device, via, sender, historic, known, masked, answered,
             arrival, stamp, frame, None, None, None, None,
         ]  # fmt: skip
+
+    def _repeat(self, key: bytes, count: int, arrival: float) -> None:
+        before = self.repeats.get(key)
+        self.repeats[key] = (count if before is None else before[0] + count), arrival
 
     def date(self, dated: Dated, number: int) -> None:
         """Give a record its date and its number."""
@@ -163,7 +168,7 @@ class Batch:
                 _insert(connection, list(self.rows.values()))
             if self.repeats:
                 connection.executemany(
-                    _REPEAT, ((count, key) for key, count in self.repeats.items())
+                    _REPEAT, ((*repeat, key) for key, repeat in self.repeats.items())
                 )
             if self.dates:
                 connection.executemany(_DATE, self.dates)
@@ -187,13 +192,13 @@ class Batch:
             self.forget(removal)
         for key, row in later.rows.items():
             if key in self.rows:
-                self.repeats[key] = self.repeats.get(key, 0) + 1
+                self._repeat(key, 1, row[10])
                 if self.rows[key][14] is None:
                     self.rows[key][13:] = row[13:]
             else:
                 self.rows[key] = row
-        for key, count in later.repeats.items():
-            self.repeats[key] = self.repeats.get(key, 0) + count
+        for key, (count, arrival) in later.repeats.items():
+            self._repeat(key, count, arrival)
         self.dates += later.dates
         self.devices |= later.devices
         self.states |= later.states
@@ -213,7 +218,7 @@ def _insert(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
         else:
             new = connection.executemany(_INSERT_ONE, some).rowcount
         if new < len(some):
-            again = ((row[13], row[15], row[16], row[14], row[0], last) for row in some)
+            again = ((row[10], row[13], row[15], row[16], row[14], row[0], last) for row in some)
             known = connection.executemany(_COME_AGAIN, again).rowcount
             if new + known < len(some):  # whatever was ignored was not there
                 raise ValueError("a record does not fit its table")

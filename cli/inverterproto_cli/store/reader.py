@@ -22,7 +22,7 @@ _KEPT = (
     "SELECT record.id, record.number, record.family, record.kind, device.serial, "
     "carrier.serial, record.sender, record.historic, record.answered, record.arrival, "
     "record.stamp, record.time, record.source, record.clock_offset, record.repeated, "
-    "record.masked, record.frame FROM record "
+    "record.repeated_at, record.masked, record.frame FROM record "
     "LEFT JOIN device ON device.id = record.device "
     "LEFT JOIN device AS carrier ON carrier.id = record.via "
 )
@@ -46,8 +46,14 @@ class Kept(NamedTuple):
     source: str | None
     clock_offset: float | None
     repeated: int
+    repeated_at: float | None
     masked: bool
     frame: bytes
+
+    @property
+    def last(self) -> float:
+        """When it came the last time."""
+        return self.arrival if self.repeated_at is None else self.repeated_at
 
     def message(self) -> Any:  # noqa: ANN401 - the family's own message, or None
         """Return what the frame says, or None of bytes that are none."""

@@ -46,7 +46,8 @@ CREATE TABLE record (
     source TEXT,                -- of that time; null while it is not decided
     clock_offset REAL,          -- what made the time of the stamp
     number INTEGER,             -- of delivery, given with the source
-    repeated INTEGER NOT NULL DEFAULT 0
+    repeated INTEGER NOT NULL DEFAULT 0,
+    repeated_at REAL            -- when it came the last time, if it was repeated
 );
 CREATE UNIQUE INDEX record_key ON record (key);
 CREATE UNIQUE INDEX record_number ON record (number) WHERE number IS NOT NULL;
