@@ -19,6 +19,7 @@ from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES, framings
 from inverterproto_cli.chunk import Chunk, SourceError
 from inverterproto_cli.layout_files import takes_layouts
+from inverterproto_cli.number import Number
 from inverterproto_cli.sources import PORTS, Listener, Source, find_sources, read
 from inverterproto_cli.stop import STOP
 from inverterproto_cli.summary import Summary
@@ -126,15 +127,6 @@ def _writer(form: str, *, byte_map: bool, name_sources: bool) -> Writer:
     return writer_for(byte_map=byte_map, name_sources=name_sources)
 
 
-def _check_offset(
-    _ctx: click.Context, _option: click.Parameter, value: float | None
-) -> float | None:
-    # Not `abs(value) > …`: that would let NaN pass.
-    if value is not None and not abs(value) <= MOST_CLOCK_OFFSET:
-        raise click.BadParameter(f"{value:g} is not within ±{MOST_CLOCK_OFFSET:g} seconds.")
-    return value
-
-
 def _check_unredacted() -> None:
     """Complain of options that say how to redact, where nothing is: unless the environment does."""
     context = click.get_current_context()
@@ -192,8 +184,7 @@ def _check_unredacted() -> None:
 )
 @click.option(
     "--clock-offset",
-    type=float,
-    callback=_check_offset,
+    type=Number(-int(MOST_CLOCK_OFFSET), int(MOST_CLOCK_OFFSET)),
     envvar="INVERTERPROTO_CLOCK_OFFSET",
     metavar="SECONDS",
     help="An AlphaESS battery's clock minus UTC: its readings then have a time.",

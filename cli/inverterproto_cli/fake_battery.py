@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inverterproto_cli.fakes.options import for_option
+from inverterproto_cli.number import Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> fl
 )
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=0.0,
     show_default=True,
     metavar="SECONDS",
@@ -89,7 +90,7 @@ def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> fl
 )
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0.001),
+    type=Number(min=0.001),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
@@ -98,7 +99,7 @@ def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> fl
 )
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0.001),
+    type=Number(min=0.001),
     default=1.0,
     show_default=True,
     envvar="INVERTERPROTO_SPEED",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inverterproto_cli.fakes.options import for_option
+from inverterproto_cli.number import Number
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -60,7 +61,7 @@ def _parse_clock(_ctx: click.Context, _option: click.Parameter, value: str | Non
 )
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0.001, max=100_000),
+    type=Number(min=0.001, max=100_000),
     metavar="FACTOR",
     envvar="INVERTERPROTO_SPEED",
     help="Let the day pass so many times faster; of captures, keep their own times, so much "
@@ -68,7 +69,7 @@ def _parse_clock(_ctx: click.Context, _option: click.Parameter, value: str | Non
 )
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="SECONDS",
     envvar="INVERTERPROTO_INTERVAL",
     help="Seconds of the day from one record to the next, at least 1; of captures, from one frame "
@@ -93,7 +94,7 @@ def _parse_clock(_ctx: click.Context, _option: click.Parameter, value: str | Non
 )
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0.001),
+    type=Number(min=0.001),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

@@ -2,10 +2,12 @@
 
 import click
 
+from inverterproto_cli.number import Number
+
 for_option = click.option(
     "--for",
     "lasting",
-    type=click.FloatRange(min=0.001),
+    type=Number(min=0.001),
     metavar="SECONDS",
     envvar="INVERTERPROTO_FOR",
     help="End after so long, if it has not ended before.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from inverterproto_cli.address import Address, parse_address
+from inverterproto_cli.number import Number
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.logs import Log, set_up
@@ -54,7 +55,7 @@ def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Comman
         ),
         click.option(
             "--keep-days",
-            type=click.FloatRange(min=0.01),
+            type=Number(min=0.01),
             default=400,
             show_default=True,
             envvar="INVERTERPROTO_KEEP_DAYS",
@@ -100,7 +101,7 @@ def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Comman
         ),
         click.option(
             "--idle-timeout",
-            type=click.FloatRange(min=1),
+            type=Number(min=1),
             default=900,
             show_default=True,
             metavar="SECONDS",
