@@ -18,7 +18,7 @@ from inverterproto.session import Record
 from inverterproto_cli.address import Address
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.answering import opener
-from inverterproto_cli.server.capturing import Capture
+from inverterproto_cli.server.capturing import MOST, Capture
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.listener import Listener
 from inverterproto_cli.server.logs import Log
@@ -187,6 +187,7 @@ async def serving(
     store: dict[str, Any] | None = None,
     keeper: dict[str, Any] | None = None,
     capture: Path | None = None,
+    capture_size: int = MOST,
     idle: float = 900.0,
     now: float = NOW,
     **options: Any,  # noqa: ANN401 - by session
@@ -199,6 +200,7 @@ async def serving(
         store: options of the store.
         keeper: options of the keeper.
         capture: the file of a capture.
+        capture_size: bytes that it may have.
         idle: the listener's.
         now: what the clock shows.
         options: those of the sessions.
@@ -215,7 +217,7 @@ async def serving(
     keeping = NoStore() if path is None else Store(path, say, **{"keep": FOR_EVER, **(store or {})})
     clock, ticks = Clock(now), Clock(1000.0)
     held = Keeper(keeping, log, **{"show": show, "clock": clock, **(keeper or {})})
-    captured = None if capture is None else Capture(str(capture), log)
+    captured = None if capture is None else Capture(str(capture), log, capture_size)
     with listened() as lines:
         keeping.open()
         held.open()

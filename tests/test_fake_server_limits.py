@@ -214,6 +214,34 @@ class TestDevices:
             assert {kept.device for kept in served.kept()} == {SN}
 
 
+class TestACapture:
+    async def test_it_ends_when_its_file_is_as_large_as_it_may_be(self, tmp_path: Path) -> None:
+        capture = tmp_path / "capture.jsonl"
+        for most in (1500, 1500, 2500):  # the second finds it nearly full
+            async with (
+                serving(capture=capture, capture_size=most) as served,
+                await served.device() as stick,
+            ):
+                for _ in range(20):
+                    assert await stick.ask(DATA, ANSWER) == answer(DATA)
+                [line] = served.lines.of("capture-ended")
+                assert line.endswith("0 MiB are the most (--capture-size); it ends here")
+                text = capture.read_bytes()
+                assert most - 1000 < len(text) <= most
+                assert all(json.loads(one)["data"] for one in text.splitlines())
+            assert capture.read_bytes() == text
+
+    async def test_a_disk_without_room_ends_it_and_nothing_else(self) -> None:
+        async with (
+            serving(capture=Path("/dev/full")) as served,
+            await served.device() as stick,
+        ):
+            for _ in range(100):
+                assert await stick.ask(DATA, ANSWER) == answer(DATA)
+            [line] = served.lines.of("capture-ended")
+            assert "No space left on device" in line
+
+
 class TestAStoreInTrouble:
     async def test_what_finds_no_room_ends_its_connection_and_new_ones_are_refused(
         self, path: Path

@@ -1,7 +1,7 @@
 """Writes what passes to a capture (see `captures.py`), credentials masked.
 
-A capture is a convenience: a disk without room for it ends the capture, which is said, and nothing
-else.
+A capture is a convenience: a disk without room for it, or a file that has become as large as it
+may, ends the capture, which is said, and nothing else.
 """
 
 import logging
@@ -15,24 +15,30 @@ from inverterproto_cli.captures import capture_line
 from inverterproto_cli.chunk import Chunk
 from inverterproto_cli.server.logs import Log
 
+MOST = 1 << 30
+"""Bytes that a capture has, unless told otherwise."""
+
 
 class Capture:
     """A capture that is being written; only its owner may read it.
 
     Args:
         path: of the file; what is in it stays.
-        log: is told if it cannot be written.
+        log: is told when it ends.
+        most: bytes that the file may have, with those that are in it.
 
     Raises:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: str, log: Log) -> None:
+    def __init__(self, path: str, log: Log, most: int = MOST) -> None:
         self._path = path
         self._log = log
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._file = os.fdopen(descriptor, "wb")
-        self._broken = False
+        self._most = most
+        self._room = most - os.fstat(descriptor).st_size
+        self._ended = False
 
     def side(self, connection: str, sender: str) -> "Side":
         """Return what writes one side of a connection."""
@@ -43,25 +49,33 @@ class Capture:
         self._write(Chunk("", data, at, connection, sender))
 
     def _write(self, chunk: Chunk) -> None:
-        if self._broken:
+        if self._ended:
+            return
+        line = capture_line(chunk)
+        self._room -= len(line)
+        if self._room < 0:
+            self.flush()
+            self._end(f"{self._most >> 20:,} MiB are the most (--capture-size)")
             return
         try:
-            self._file.write(capture_line(chunk))
+            self._file.write(line)
         except OSError as error:
-            self._fail(error)
+            self._end(error.strerror)
 
-    def _fail(self, error: OSError) -> None:
-        self._broken = True
-        text = f"capture {self._path}: {error.strerror}; it ends here"
+    def _end(self, reason: str | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        text = f"capture {self._path}: {reason}; it ends here"
         self._log.tell("capture-ended", text, logging.WARNING)
 
     def flush(self) -> None:
         """Let others see what was written."""
-        if not self._broken:
+        if not self._ended:
             try:
                 self._file.flush()
             except OSError as error:
-                self._fail(error)
+                self._end(error.strerror)
 
     def close(self) -> None:
         """Write all, and end."""

@@ -140,6 +140,15 @@ def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Comman
             help="Write all that passes to this file, as JSON lines; passwords are masked.",
         ),
         click.option(
+            "--capture-size",
+            type=click.IntRange(min=1),
+            default=1024,
+            show_default=True,
+            metavar="MIB",
+            envvar="INVERTERPROTO_CAPTURE_SIZE",
+            help="End the capture when its file has this size.",
+        ),
+        click.option(
             "--json", "as_json", is_flag=True, envvar="INVERTERPROTO_JSON", help="Readings as JSON."
         ),
         click.option(
@@ -225,7 +234,7 @@ class Serving:
         access = _access(options)
         quiet = options["quiet"]
         log = Log()
-        capture = _capture(options["capture"], log)
+        capture = _capture(options["capture"], options["capture_size"] * _MIB, log)
         outlets = [set_up(options["log_format"], verbose=options["verbose"], quiet=quiet)]
         store, describe = _store(options, log)
         show = None
@@ -270,12 +279,12 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     return Store(path, say, keep=keep), f"records are kept in {path}"
 
 
-def _capture(path: str | None, log: Log) -> "Capture | None":
+def _capture(path: str | None, most: int, log: Log) -> "Capture | None":
     if path is None:
         return None
     from inverterproto_cli.server.capturing import Capture
 
     try:
-        return Capture(path, log)
+        return Capture(path, log, most)
     except OSError as error:
         raise click.ClickException(f"capture {path}: {error.strerror}") from error
