@@ -61,6 +61,7 @@ class TestList:
         found = by_serial(store)
         assert found[LOGGER]["model"] is found[LOGGER]["firmware"] is None
         assert found["110AD0123456789"]["firmware"] is None
+        assert found[LOGGER]["answered"] == "us", "though it spoke for its inverter only"
 
     def test_the_latest_handshake_counts(self, tmp_path: Path) -> None:
         came = [Came(raw("handshake-130")), Came(raw("handshake-86"), FIRST + 9)]

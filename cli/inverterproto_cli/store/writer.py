@@ -215,7 +215,7 @@ class Store:
 
         Two devices are looked up for each record, so what was found is kept for a while.
         """
-        via = None if carrier is None else self._device(family, carrier, None, arrival, None)
+        via = None if carrier is None else self._device(family, carrier, None, arrival, answered)
         device = None
         if serial is not None:
             device = self._device(family, serial, carrier, arrival, answered)
