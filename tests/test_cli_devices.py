@@ -63,6 +63,25 @@ class TestList:
         assert found["110AD0123456789"]["firmware"] is None
         assert found[LOGGER]["answered"] == "us", "though it spoke for its inverter only"
 
+    @pytest.mark.parametrize("command", ["devices", "readings", "unknown"])
+    def test_the_store_is_the_servers_of_the_configuration(
+        self, command: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tmp_path / "config.toml"
+        file.write_text(f"[fake-server]\nstore = {str(store)!r}\n")
+        shown = invoke("--config", file, command)
+        assert shown.code == 0
+        assert shown.err.startswith(f"store: {store}\n")
+        file.write_text(f"[fake-server]\nstore = 'none.db'\n[{command}]\nstore = {str(store)!r}")
+        assert invoke("--config", file, command).err.startswith(f"store: {store}\n")
+        file.write_text("[fake-server]\nheartbeat = 30\n")
+        assert f"store {default_path()}: there is none" in invoke("--config", file, command).err
+        file.write_text("[fake-server]\nstore = 'none.db'\n")
+        assert "store none.db: there is none" in invoke("--config", file, command).err
+        assert invoke("--config", file, command, "--store", store).code == 0
+        monkeypatch.setenv("INVERTERPROTO_STORE", str(store))
+        assert invoke("--config", file, command).code == 0
+
     def test_the_latest_handshake_counts(self, tmp_path: Path) -> None:
         came = [Came(raw("handshake-130")), Came(raw("handshake-86"), FIRST + 9)]
         store = filled(tmp_path / "own.db", came)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from inverterproto_cli.configuration import File
 from inverterproto_cli.show import printable
 from inverterproto_cli.store import Reader, StoreError, default_path
 
@@ -18,16 +19,30 @@ store_option = click.option(
     "store_path",
     metavar="FILE",
     envvar="INVERTERPROTO_STORE",
-    help="Look into this file.  [default: inverterproto.db in your data folder]",
+    help="Look into this file.  [default: the fake-server's of your configuration, else "
+    "inverterproto.db in your data folder]",
 )
 
 
 def path_of(store: str | None) -> Path:
-    """Return the store's file; one that is not the default is named on standard error."""
-    path = Path(store) if store else default_path()
+    """Return the store's file; one that is not the default is named on standard error.
+
+    Args:
+        store: the file that the user names; else it is where the server of this configuration
+            keeps its records.
+    """
+    path = Path(store or _configured() or default_path())
     if path.absolute() != default_path().absolute():
         click.echo(printable(f"store: {path}"), err=True)
     return path
+
+
+def _configured() -> str | None:
+    """Return which file the configuration names for the server."""
+    file = click.get_current_context().find_root().obj
+    table = file.tables.get("fake-server", {}) if isinstance(file, File) else {}
+    store = table.get("store")
+    return None if store is None else str(store)
 
 
 @contextmanager
