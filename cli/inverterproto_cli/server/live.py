@@ -44,7 +44,7 @@ def line(reading: Reading, times: LocalTimes) -> str:
     values = reading.values
     keys = [key for key in FIRST if key in values]
     keys += [key for key in values if key not in keys and not lookup(key).diagnostic]
-    for key in keys[:_MOST]:
+    for key in (keys or list(values))[:_MOST]:  # of what has no others, the diagnostics
         unit = lookup(key).unit
         parts.append(f"{key} {printable(str(values[key]))}" + (f" {unit}" if unit else ""))
     if len(values) > _MOST:
