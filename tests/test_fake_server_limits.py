@@ -243,6 +243,15 @@ class TestACapture:
 
 
 class TestAStoreInTrouble:
+    async def test_answers_that_wait_for_the_store_count_with_their_bytes(self, path: Path) -> None:
+        async with serving(path) as served, await served.device() as device:
+            with served.commits_held():
+                device.send(DATA + HEARTBEAT * 100)
+                await until(lambda: served.store.pending > 101 * ANSWER)
+                device.reset()  # who is gone frees nothing: its answers are held all the same
+                await until(lambda: not served.listener.connections)
+                assert served.store.pending > 101 * ANSWER
+
     async def test_what_finds_no_room_ends_its_connection_and_new_ones_are_refused(
         self, path: Path
     ) -> None:
@@ -256,7 +265,7 @@ class TestAStoreInTrouble:
                 assert served.counts["ended: no room"] == 1
                 async with await served.device() as device:
                     assert await device.rest() == b""
-                assert "takes no more" in served.lines.of("refused")[0]
+                assert "--max-waiting" in served.lines.of("refused")[0]
             await served.safe()
             async with await served.device() as device:
                 assert await device.ask(DATA, ANSWER) == answer(DATA)

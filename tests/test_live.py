@@ -1,6 +1,7 @@
 """Readings in a line for people."""
 
 from inverterproto.reading import Reading, TimeSource
+from inverterproto_cli.local_time import LocalTimes
 from inverterproto_cli.server.live import line
 from tests.stores import FIRST, time_zone
 
@@ -8,7 +9,8 @@ from tests.stores import FIRST, time_zone
 def shown(**values: float) -> str:
     with time_zone("UTC"):
         return line(
-            Reading("deye", "4290000000", FIRST, TimeSource.DEVICE, historic=False, values=values)
+            Reading("deye", "4290000000", FIRST, TimeSource.DEVICE, historic=False, values=values),
+            LocalTimes(FIRST),
         )
 
 

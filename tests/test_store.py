@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from math import inf
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from inverterproto.reading import Dated, TimeSource
 from inverterproto.session import Record
 from inverterproto_cli.store import HeldError, NoStore, Reader, Store, StoreError
 from inverterproto_cli.store.batch import ROW
-from inverterproto_cli.store.retention import EVENLY, EVERY, STEP, Keep
+from inverterproto_cli.store.retention import Keep, Removed, Retention
 from inverterproto_cli.store.schema import MIGRATIONS, open_for_writing
 from tests.vectors import raw
 
@@ -221,6 +220,24 @@ async def test_reading_follows_an_index_however_it_is_asked(path: Path) -> None:
                 assert "TEMP B-TREE" not in said, said
 
 
+async def test_opening_goes_through_no_more_records_than_it_has_to(path: Path) -> None:
+    async with opened(path, Told()) as store:
+        asked: list[str] = []
+        with open_for_writing(path) as db:
+            db.set_trace_callback(asked.append)
+            store._load(db)
+            Retention(db, Keep(), Removed(Told()))
+            db.set_trace_callback(None)
+            looks = [text for text in asked if "FROM record" in text]
+            assert len(looks) == 3
+            for text in looks:
+                said = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}"))
+                assert "LIMIT 1000" in text or "SCAN record" not in said.replace(
+                    "SCAN record USING", ""
+                ), said
+        db.close()
+
+
 async def test_the_undated_come_last_in_the_order_of_their_arrival(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,6 +382,7 @@ class TestTroubles:
             assert store.full
             await safe(store)
             assert not store.full
+        assert f"; {store.dropped} records found no room" in await told.wait_for("store-recovered")
 
     async def test_what_cannot_be_written_at_the_end_is_told(self, path: Path) -> None:
         told = Told()
@@ -491,80 +509,6 @@ class TestVersions:
     async def test_a_store_that_is_not_there_is_told(self, path: Path) -> None:
         with pytest.raises(StoreError, match="there is none yet"):
             Reader(path)
-
-
-class TestRetention:
-    async def test_the_oldest_go_by_age(self, path: Path) -> None:
-        told = Told()
-        async with opened(path, told, keep=Keep(days=10)) as store:
-            clocks = [0.0, 0.0]
-            store._retention._clock = lambda: NOW + clocks[0]
-            store._retention._ticks = lambda: clocks[1]
-            for number in range(1, 2 * STEP):
-                store.keep(record(number), NOW - 40 * 365 * 86400)
-
-            async def left(passed: float, set_by: float = 0.0) -> int:
-                """Return how many records are left when some time has passed."""
-                clocks[0] += passed + set_by
-                clocks[1] += passed
-                store.keep(record(5 * STEP), NOW)
-                await safe(store)
-                await safe(store)  # behind the cleaning
-                with Reader(path) as reader:
-                    return reader.count()
-
-            assert await left(0) == 2 * STEP
-            assert await left(EVENLY - 1) == 2 * STEP
-            assert await left(EVENLY - 1, set_by=86400.0) == 2 * STEP
-            assert await left(EVENLY - 1) == 2 * STEP
-            assert not told
-            assert await left(1 + EVERY) == 1
-        assert [event for event, _ in told] == ["store-removed"]
-        assert f"{2 * STEP - 1} records were removed" in told[0][1]
-
-    async def test_junk_evicts_junk_and_no_reading(self, path: Path) -> None:
-        async with opened(path, Told(), keep=Keep(days=1e6, unknown=100_000)) as store:
-            store.keep(record(1), NOW)
-            for number in range(2, 1002):
-                store.keep(record(number, known=False, kind="unframed"), NOW)
-                if number % 100 == 0:
-                    await safe(store)
-            await safe(store)
-            await safe(store)
-            with Reader(path) as reader:
-                assert len(list(reader.newest())) == 1
-                assert sum(len(kept.frame) for kept in reader.unknown()) <= 100_000
-
-    async def test_the_file_stays_within_its_size(self, path: Path) -> None:
-        async with opened(path, Told(), keep=Keep(days=1e6, size=3 << 20)) as store:
-            for number in range(1, 20_001):
-                store.keep(record(number), NOW)
-                if number % 1000 == 0:
-                    store._retention._looked = -inf
-                    await safe(store)
-            for _ in range(2):  # the second look begins when nothing else is at work
-                await safe(store)
-                store._retention._looked = -inf
-            await safe(store)
-            await safe(store)
-            assert store._retention.size <= 3 << 20
-            with Reader(path) as reader:
-                newest = next(reader.newest()).stamp
-            assert newest == 21_000.0
-            assert store._retention.removed > 5000
-
-    async def test_what_a_sink_has_not_had_goes_last_and_is_counted(self, path: Path) -> None:
-        async with opened(path, Told(), keep=Keep(days=1e6, size=1 << 20)) as store:
-            store.do(lambda db: db.execute("INSERT INTO sink VALUES ('mqtt', 100)"))
-            for number in range(1, 5001):
-                store.keep(record(number), NOW)
-                store.date(dated(number))
-            await safe(store)
-            store._retention._looked = -inf
-            store.do(lambda _db: None)
-            await safe(store)
-            await safe(store)
-            assert store._retention.undelivered > 1000
 
 
 async def test_without_a_store_nobody_waits() -> None:

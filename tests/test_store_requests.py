@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -450,3 +450,17 @@ def test_no_number_comes_twice_to_a_sink_though_the_last_records_are_gone(path: 
 
     asyncio.run(main())
     assert len(MIGRATIONS) >= 2
+
+
+@pytest.mark.asyncio
+async def test_a_look_at_requests_is_no_commit(path: Path) -> None:
+    async with opened(path, Told()) as store:
+        await safe(store)
+        before = store.commits
+        requests = Requests(Keeper(store, Log()), Log(), lambda _serial: None)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # nobody else may write: nobody has to
+            for _ in range(5):
+                requests.look(NOW)
+                await safe(store)
+        assert store.commits == before

@@ -56,6 +56,7 @@ _TLS = (
     "this device encrypts (TLS): nothing can be read. Its firmware is a newer one; see the "
     "documentation for what can be done"
 )
+_NO_ROOM = "too much waits for the store (--max-waiting)"
 
 
 class DeviceConnection(asyncio.BufferedProtocol):
@@ -248,7 +249,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
         if room:
             return True
         answers.clear()
-        self._farewell = "no room", "the store takes no more for now", logging.WARNING
+        self._farewell = "no room", _NO_ROOM, logging.WARNING
         return False
 
     # What goes out
@@ -262,11 +263,11 @@ class DeviceConnection(asyncio.BufferedProtocol):
                 if data:
                     self._write(data)
             elif store.full:
-                self._farewell = "no room", "the store takes no more for now", logging.WARNING
+                self._farewell = "no room", _NO_ROOM, logging.WARNING
             else:
                 self._unsafe = False
                 self._unsent += 1
-                store.when_safe(partial(self._safely, self._send_safe, data))
+                store.when_safe(partial(self._safely, self._send_safe, data), len(data))
                 if self._unsent == MOST_UNSENT:
                     self._set_reading()
         if self._farewell is not None:

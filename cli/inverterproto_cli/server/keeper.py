@@ -120,7 +120,6 @@ class Keeper:
         for family in FAMILIES:
             for serial, known in self.store.states(family).items():
                 self._remembered[family, serial] = known
-        self.store.anew = self._write_anew
         now = self._clock()
         if self._trust_clock and now < self.store.newest:
             self.store.trust_clock(now)
@@ -174,9 +173,9 @@ class Keeper:
         for record, arrival in records:
             try:
                 dates = self._dates_of(record, arrival)
-            except Exception:  # noqa: BLE001 - one record's trouble is not the others'
-                family, device = record.family, record.device
-                self._log.fault("a record cannot be dated", now, family=family, device=device)
+            except Exception:  # noqa: BLE001 - whatever happened to the file, the others are dated
+                text = "a record that waited for its time cannot be read: it stays without one"
+                self._log.complain("store-unreadable", text, now)
             else:
                 self.carry_out(dates, now)
 
@@ -204,7 +203,15 @@ class Keeper:
         remembered = self._remembered.pop(key, None)
         if remembered is not None and not self.clock_right:
             self._set_aside[key] = remembered
-        state = FAMILIES[family].state(remembered)
+        try:
+            state = FAMILIES[family].state(remembered)
+        except Exception:  # noqa: BLE001 - whatever happened to the file, the device is served
+            self._log.complain(
+                "store-unreadable",
+                "what was known of this device cannot be read, and is learned anew",
+                self._clock(), about=key, family=family, device=serial,
+            )  # fmt: skip
+            remembered, state = None, FAMILIES[family].state()
         self._states[key] = state
         state.save = partial(self._save, key, state)
         # A new one is written as it is: it takes its place after a restart, too.
@@ -320,13 +327,6 @@ class Keeper:
         """Write a state at once, unless it is given up already or will be."""
         if self.clock_right and self._states.get(key) is state:
             self._write(key, state, self._clock())
-
-    def _write_anew(self) -> None:
-        """Write all states: the store has begun a new file."""
-        for key, known in (self._remembered | self._set_aside).items():
-            self.store.remember(*key, known, self._newest)
-        for key in self._written:
-            self._written[key] = -1
 
     def _write(self, key: tuple[str, str], state: DeviceState, now: float) -> None:
         """Write a state if it has changed."""

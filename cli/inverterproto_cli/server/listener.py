@@ -120,7 +120,7 @@ class Listener:
         refusal = self.access.refusal(peer)
         if refusal is None and self.keeper.store.full:
             self.access.leave(peer)
-            refusal = "the store takes no more for now"
+            refusal = "too much waits for the store (--max-waiting)"
         if refusal is not None:
             counts["connections refused"] += 1
             log.complain("refused", f"connection refused: {refusal}", self.clock(), about=refusal)

@@ -77,6 +77,24 @@ def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Comman
             help="This machine's clock is right, whatever the store says: it was ahead before.",
         ),
         click.option(
+            "--keep-unknown",
+            type=click.IntRange(min=1),
+            default=64,
+            show_default=True,
+            metavar="MIB",
+            envvar="INVERTERPROTO_KEEP_UNKNOWN",
+            help="Of that, for what nobody understands.",
+        ),
+        click.option(
+            "--max-waiting",
+            type=click.IntRange(min=1),
+            default=64,
+            show_default=True,
+            metavar="MIB",
+            envvar="INVERTERPROTO_MAX_WAITING",
+            help="Memory for what waits while the store cannot be written.",
+        ),
+        click.option(
             "--allow",
             multiple=True,
             metavar="NETWORK",
@@ -271,12 +289,17 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     if options["no_store"]:
         return NoStore(), "nothing is stored (--no-store): what is answered may be lost"
     path = Path(options["store_path"] or default_path())
-    keep = Keep(days=options["keep_days"], size=options["keep_size"] * _MIB)
+    keep = Keep(
+        days=options["keep_days"],
+        size=options["keep_size"] * _MIB,
+        unknown=options["keep_unknown"] * _MIB,
+    )
 
     def say(event: str, text: str) -> None:
-        log.tell(event, text, logging.INFO if event == "store-removed" else logging.WARNING)
+        log.tell(event, text, logging.INFO if event == "store-aged" else logging.WARNING)
 
-    return Store(path, say, keep=keep), f"records are kept in {path}"
+    store = Store(path, say, keep=keep, most_pending=options["max_waiting"] * _MIB)
+    return store, f"records are kept in {path}"
 
 
 def _capture(path: str | None, most: int, log: Log) -> "Capture | None":

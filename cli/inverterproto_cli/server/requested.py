@@ -57,7 +57,7 @@ class Requests:
         def find(connection: "sqlite3.Connection") -> None:
             found[:] = open_requests(connection, now)
 
-        store.do(find)
+        store.look(find)
         store.when_safe(partial(self._take_up, found))
 
     def _take_up(self, found: list[Request]) -> None:

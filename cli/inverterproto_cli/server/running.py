@@ -189,4 +189,6 @@ def counters(listener: Listener) -> dict[str, int]:
         counts |= {"records committed": store.committed, "commits": store.commits}
         if store.dropped:
             counts["records dropped"] = store.dropped
+        removed = store.removed.items()
+        counts |= {f"records removed: {why}": count for why, count in removed if count}
     return counts

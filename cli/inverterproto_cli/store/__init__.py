@@ -15,7 +15,8 @@ a commit (an answer to a device) is a callback in the batch, run in the loop whe
 *Trouble* (a full disk, a lock held by somebody else, a file that became read-only): the batch
 stays, is tried again after a second, then less often, and goes on growing up to a bound; who waits
 waits on. It is said once, and once more when it is over. *A damaged file* is moved aside, a new one
-begun, and the batch written to that.
+begun, and the batch written to that; so is one that was removed or replaced (`file.py`). A bad
+value in a sound file costs itself alone: it is read as the type that it should have, or left out.
 
 *A record is one row* (`schema.py`), known by its key, a hash of what was measured: what is sent
 again is counted at the row that is there. It gets its *number* when it is dated: readers that go by
@@ -23,9 +24,9 @@ the number see each record once, dated, and in an order that never changes.
 
 *Bounds* (`retention.py`): by age, by size, and a budget of its own for what nobody understands.
 
-*Others at the same file.* `lock.py` says which server has it. Who only looks opens it read-only
-beside the server (`reader.py`); who wants something changed writes a row into `request`, which the
-server carries out within a second (`requests.py`).
+*Others at the same file.* `lock.py` says which server has it, by whatever link it is called. Who
+only looks opens it read-only beside the server (`reader.py`); who wants something changed writes a
+row into `request`, which the server carries out within a second (`requests.py`).
 """
 
 from inverterproto_cli.store.lock import HeldError

@@ -56,8 +56,10 @@ def _deye(reader: Reader, device: Device) -> About:
 
 def _alphaess(reader: Reader, device: Device) -> About:
     own = _fields(reader.latest(device.id, "configuration"))
-    state = FAMILIES["alphaess"].state(device.state) if device.state else None
-    offset = None if state is None else state.clock.offset  # type: ignore[attr-defined]
+    try:
+        offset = FAMILIES["alphaess"].state(device.state).clock.offset  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - whatever happened to the file, the rest can be shown
+        offset = None
     return About(
         model=_text(own, "Minv"),
         firmware=_text(own, "EMSVersion") or _text(own, "FirmwareVersion"),

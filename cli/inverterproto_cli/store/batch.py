@@ -70,12 +70,15 @@ class Batch:
         size: of the rows, in bytes, about.
         unknown: of those that nobody understands.
         waiting: called in the loop once all is on disk.
+        looks: called in the writer thread before it writes; they only read.
+        jobs: called in the transaction.
     """
 
     def __init__(self) -> None:
         self.size = 0
         self.waiting: list[Callable[[], object]] = []
         self.jobs: list[Callable[[sqlite3.Connection], object]] = []
+        self.looks: list[Callable[[sqlite3.Connection], object]] = []
         self.unknown = 0
         self.rows: dict[bytes, list[Any]] = {}
         self.repeats: dict[bytes, tuple[int, float]] = {}  # how often, and when last
@@ -85,14 +88,18 @@ class Batch:
         self.removals: list[Removal] = []
 
     def __bool__(self) -> bool:
+        return bool(self.writes or self.waiting or self.looks)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything in it to be written."""
         return bool(
             self.rows
-            or self.repeats
             or self.dates
-            or self.devices
             or self.states
-            or self.waiting
+            or self.devices
             or self.jobs
+            or self.repeats
             or self.removals
         )
 
@@ -158,6 +165,10 @@ class Batch:
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write all of it in one transaction; what fails leaves no trace."""
+        for look in self.looks:
+            look(connection)
+        if not self.writes:
+            return
         connection.execute("BEGIN IMMEDIATE")
         try:
             for removal in self.removals:
@@ -204,6 +215,7 @@ class Batch:
         self.states |= later.states
         self.waiting += later.waiting
         self.jobs += later.jobs
+        self.looks += later.looks
         self.size += later.size
         self.unknown += later.unknown
 

@@ -1,6 +1,5 @@
 """Looking into the store beside a server that writes it; what is looked at is read in pages."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 from math import inf
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from inverterproto.errors import ProtocolError
 from inverterproto.families import FAMILIES
 from inverterproto.reading import Dated, Reading, TimeSource
-from inverterproto_cli.store.schema import open_for_reading
+from inverterproto_cli.store.schema import DEVICE_COLUMNS, open_for_reading, state_of
 
 PAGE = 500
 """Rows that are read at once: between pages the server may clean up its log."""
@@ -19,13 +18,16 @@ _LAST = 1 << 62
 """No record has so great a number."""
 
 _KEPT = (
-    "SELECT record.id, record.number, record.family, record.kind, device.serial, "
-    "carrier.serial, record.sender, record.historic, record.answered, record.arrival, "
-    "record.stamp, record.time, record.source, record.clock_offset, record.repeated, "
-    "record.repeated_at, record.masked, record.frame FROM record "
+    "SELECT record.id, CAST(record.number AS INTEGER), CAST(record.family AS TEXT), "
+    "CAST(record.kind AS TEXT), CAST(device.serial AS TEXT), CAST(carrier.serial AS TEXT), "
+    "CAST(record.sender AS TEXT), record.historic, CAST(record.answered AS TEXT), "
+    "CAST(record.arrival AS REAL), CAST(record.stamp AS REAL), CAST(record.time AS REAL), "
+    "CAST(record.source AS TEXT), CAST(record.clock_offset AS REAL), record.repeated, "
+    "CAST(record.repeated_at AS REAL), record.masked, CAST(record.frame AS BLOB) FROM record "
     "LEFT JOIN device ON device.id = record.device "
     "LEFT JOIN device AS carrier ON carrier.id = record.via "
 )
+"""Whatever happened to the file, a column has the type that it should have."""
 
 
 class Kept(NamedTuple):
@@ -70,7 +72,10 @@ class Kept(NamedTuple):
         message = self.message()
         if message is None:
             return []
-        source = TimeSource.UNKNOWN if self.source is None else TimeSource(self.source)
+        try:
+            source = TimeSource(self.source or TimeSource.UNKNOWN)
+        except ValueError:
+            source = TimeSource.UNKNOWN
         dated = Dated(None, self.time, source, self.clock_offset)
         return [record.dated(dated) for record in message.records(confidence)]
 
@@ -111,11 +116,11 @@ class Reader:
         another one only if no family knows its serial.
         """
         rows = self._connection.execute(
-            "SELECT id, family, serial, via, first, last, answered, state FROM device AS own "
+            f"SELECT {DEVICE_COLUMNS}, state FROM device AS own "  # noqa: S608
             "WHERE family IS NOT NULL OR NOT EXISTS (SELECT 1 FROM device "
             "WHERE serial = own.serial AND family IS NOT NULL) ORDER BY last DESC, id"
         ).fetchall()
-        return [Device._make((*row[:7], json.loads(row[7] or "{}"))) for row in rows]
+        return [Device._make((*row[:7], state_of(row[7]) or {})) for row in rows]
 
     def latest(self, device: int, kind: str) -> Kept | None:
         """Return the record of device information of a kind that came last from a device."""

@@ -1,10 +1,12 @@
 """The tables of the store, how they came to be, and how the file is opened."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 BUSY_SECONDS = 2.0
 """So long a lock of another process is waited for, before it is told."""
@@ -77,6 +79,13 @@ MIGRATIONS: Sequence[str] = (_FIRST, _REQUESTS)
 """What makes of each version the next one; their count is the present version."""
 
 
+DEVICE_COLUMNS = (
+    "id, CAST(family AS TEXT), CAST(serial AS TEXT), CAST(via AS TEXT), "
+    "CAST(first AS REAL), CAST(last AS REAL), CAST(answered AS TEXT)"
+)
+"""What is known of a device; whatever happened to the file, each of the type it should have."""
+
+
 class StoreError(Exception):
     """The store cannot be used; the message is for people."""
 
@@ -90,7 +99,23 @@ def default_path() -> Path:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Return whether an error says that the file is no database, or is no good one any more."""
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    # Errors of the module itself, not of SQLite, have no code.
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def text_of(data: bytes) -> str:
+    """Return a text of a file that may be damaged."""
+    return data.decode("utf-8", "replace")
+
+
+def state_of(text: object) -> dict[str, Any] | None:
+    """Return what is remembered of a device, or None if it cannot be read."""
+    try:
+        state = json.loads(text)  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return state if isinstance(state, dict) else None
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -109,6 +134,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
+    connection.text_factory = text_of
     try:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -157,6 +183,7 @@ def _open_beside(path: Path, mode: str) -> sqlite3.Connection:
             timeout=BUSY_SECONDS,
             isolation_level=None,
         )
+        connection.text_factory = text_of
         version = _version(connection)
     except sqlite3.Error as error:
         if connection is not None:
@@ -196,16 +223,23 @@ def _version(connection: sqlite3.Connection) -> int:
     return version
 
 
-def set_aside(path: Path) -> Path:
-    """Move a damaged file and its companions out of the way; return its new name."""
-    mark = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    aside = path.with_name(f"{path.name}.damaged-{mark}")
+def set_aside(path: Path, mark: str) -> Path | None:
+    """Move a file and its companions out of the way; return its new name, or None if none is there.
+
+    Args:
+        path: of the file.
+        mark: what is the matter with it, in a word.
+    """
+    when = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    aside = path.with_name(f"{path.name}.{mark}-{when}")
     number = 1
     while aside.exists():
         number += 1
-        aside = path.with_name(f"{path.name}.damaged-{mark}-{number}")
+        aside = path.with_name(f"{path.name}.{mark}-{when}-{number}")
+    moved = False
     for suffix in ("", "-wal", "-shm"):
         companion = path.with_name(path.name + suffix)
         if companion.exists():
             companion.rename(aside.with_name(aside.name + suffix))
-    return aside
+            moved = True
+    return aside if moved else None

@@ -1,8 +1,10 @@
 """The server's side of the store: batches, the thread that writes them, and its troubles."""
 
 import asyncio
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -12,27 +14,30 @@ from typing import Any
 from inverterproto.reading import Dated
 from inverterproto.session import Record
 from inverterproto_cli.store.batch import Batch, DeviceRow
+from inverterproto_cli.store.file import AnewError, StoreFile
 from inverterproto_cli.store.forgetting import Removal, StillWanted
 from inverterproto_cli.store.lock import Lock
 from inverterproto_cli.store.recalling import Recalling
-from inverterproto_cli.store.retention import DEFAULT, Keep, Retention
-from inverterproto_cli.store.schema import StoreError, is_damage, open_for_writing, set_aside
+from inverterproto_cli.store.retention import DEFAULT, Keep, Say
+from inverterproto_cli.store.schema import DEVICE_COLUMNS, StoreError, state_of
 
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 """Seconds until a failed batch is tried again: first, and at the most."""
 MOST_PENDING = 64 << 20
 """Bytes of records that wait while the store is in trouble; a quarter for what is not known."""
 WAITER = 512
-"""Bytes that a callback and its answer count for among them."""
+"""Bytes that a callback counts for among them, beside what it holds."""
 HEARD_EVERY = 60.0
 """Seconds after which it is written again when a device was last heard."""
 MOST_HEARD = 4096
 """Devices that are remembered as heard lately."""
 
-_Who = tuple[str | None, str | None, str | None, str | None]
+LONGEST_END = 30.0
+"""Seconds that the end waits for a disk that does not answer."""
+MOST_NUMBER = 1 << 62
+"""What is no number of a record is greater, also in the eyes of SQLite."""
 
-Say = Callable[[str, str], object]
-"""Told of an event, by a short name and a text for people."""
+_Who = tuple[str | None, str | None, str | None, str | None]
 
 
 class Store:
@@ -50,7 +55,6 @@ class Store:
         lasting: that what is kept lasts, so that it is worth waiting for.
         trouble: what is wrong, or None.
         newest: the latest arrival in it when it was opened, in unix seconds.
-        anew: called when a new file has been begun, which knows no states.
         dropped: records that could not be kept because too much was waiting.
     """
 
@@ -62,8 +66,7 @@ class Store:
         self.path = path
         self.trouble: str | None = None
         self.newest = 0.0
-        self.anew: Callable[[], object] = lambda: None
-        self.dropped = 0
+        self.dropped = self._lost = 0
         self.committed = 0
         self.commits = 0
         self._say = say
@@ -86,53 +89,62 @@ class Store:
             HeldError: another process has it.
             StoreError: it cannot be used.
         """
+        self._loop = asyncio.get_running_loop()
+        # What is locked is the file, by whatever name it is called.
+        self.path = Path(os.path.realpath(self.path))
         self._lock = Lock(self.path)
+        self._file = StoreFile(self.path, self._keep, self._say_from_thread)
         try:
-            self._connection = self._open()
-            self._load()
+            self._file.open(self._load)
         except BaseException:
+            self._file.close()
             self._lock.release()
             raise
-        self._loop = asyncio.get_running_loop()
         self._thread = Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
-    def _open(self) -> sqlite3.Connection:
-        """Open the file; a damaged one is set aside and a new one begun."""
-        try:
-            connection = open_for_writing(self.path)
-            self._retention = Retention(connection, self._keep)
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise StoreError(f"store {self.path}: {error}") from error
-            self._set_aside(error)
-            connection = open_for_writing(self.path)
-            self._retention = Retention(connection, self._keep)
-        return connection
+    def _say_from_thread(self, event: str, text: str) -> None:
+        self._loop.call_soon_threadsafe(self._say, event, text)
 
-    def _set_aside(self, error: sqlite3.Error) -> None:
-        aside = set_aside(self.path)
-        self._say("store-damaged", f"store {self.path} is damaged ({error}): kept as {aside}, "
-                  "a new one is begun")  # fmt: skip
-
-    def _load(self) -> None:
-        """Learn what the file knows."""
-        execute = self._connection.execute
+    def _load(self, connection: sqlite3.Connection) -> None:
+        """Learn what the file knows; of what is no good value in it, as much as can be."""
+        execute = connection.execute
         self._devices.clear()
-        rows = execute("SELECT id, family, serial, via, first, last, answered FROM device")
+        rows = execute(f"SELECT {DEVICE_COLUMNS} FROM device")  # noqa: S608
         for row in map(DeviceRow._make, rows):
             self._devices[row.family, row.serial] = row
         # No number comes twice to a sink, though the last ones were removed.
-        self._number = execute(
-            "SELECT coalesce(max(number), 0) FROM "
-            "(SELECT max(number) AS number FROM record UNION ALL SELECT max(number) FROM sink)"
-        ).fetchone()[0]
+        self._number = int(
+            execute(
+                "SELECT coalesce(max(number), 0) FROM (SELECT max(number) AS number FROM record "
+                "WHERE number < ?1 UNION ALL SELECT max(number) FROM sink WHERE number < ?1)",
+                (MOST_NUMBER,),
+            ).fetchone()[0]
+        )
         self._next_device = max((row.id for row in self._devices.values()), default=0) + 1
         # Arrivals do not go back by more than some seconds (see `keeper.py`).
         self.newest = execute(
-            "SELECT coalesce(max(arrival), 0) FROM (SELECT arrival FROM record "
+            "SELECT coalesce(max(CAST(arrival AS REAL)), 0) FROM (SELECT arrival FROM record "
             "ORDER BY id DESC LIMIT 1000)"
         ).fetchone()[0]
+        self._states = self._load_states(connection)
+
+    def _load_states(
+        self, connection: sqlite3.Connection
+    ) -> dict[tuple[str | None, str], dict[str, Any]]:
+        states = {}
+        rows = connection.execute(
+            "SELECT CAST(family AS TEXT), CAST(serial AS TEXT), state FROM device "
+            "WHERE state IS NOT NULL"
+        )
+        for family, serial, text in rows:
+            state = state_of(text)
+            if state is None:
+                self._say("store-unreadable", f"store {self.path}: what was known of {serial} "
+                          "cannot be read, and is learned anew")  # fmt: skip
+            else:
+                states[family, serial] = state
+        return states
 
     # What is kept
 
@@ -146,14 +158,14 @@ class Store:
         """Bytes of records that are not on disk yet."""
         return self._batch.size + (self._at_work.size if self._at_work else 0)
 
-    def states(self, family: str) -> dict[str, dict[str, Any]]:
-        """Return what is remembered of the devices of a family, by serial; before the start."""
-        import json
+    @property
+    def removed(self) -> Mapping[str, int]:
+        """How many records were removed because it was too much, by reason."""
+        return self._file.removed.counts
 
-        rows = self._connection.execute(
-            "SELECT serial, state FROM device WHERE family = ? AND state IS NOT NULL", (family,)
-        )
-        return {serial: json.loads(state) for serial, state in rows}
+    def states(self, family: str) -> dict[str, dict[str, Any]]:
+        """Return what is remembered of the devices of a family, by serial."""
+        return {serial: state for (of, serial), state in self._states.items() if of == family}
 
     def recall(
         self, since: float, now: float, take: Callable[[list[tuple[Record, float]]], object]
@@ -261,18 +273,29 @@ class Store:
     def remember(self, family: str, serial: str, state: dict[str, Any], now: float) -> None:
         """Write what is remembered of a device."""
         self._batch.state(self._device(family, serial, None, now, None), state)
+        self._states[family, serial] = state
         self._hand_over_soon()
 
-    def when_safe(self, callback: Callable[[], object]) -> None:
-        """Call back in the loop, once all that was put until now is on disk."""
+    def when_safe(self, callback: Callable[[], object], held: int = 0) -> None:
+        """Call back in the loop, once all that was put until now is on disk.
+
+        Args:
+            callback: what is called.
+            held: bytes that it holds until then.
+        """
         self._batch.waiting.append(callback)
-        self._batch.size += WAITER
+        self._batch.size += WAITER + held
         if not self._scheduled:
             self._hand_over_soon()
 
     def do(self, job: Callable[[sqlite3.Connection], object]) -> None:
         """Let the writer thread do something in the next transaction."""
         self._batch.jobs.append(job)
+        self._hand_over_soon()
+
+    def look(self, job: Callable[[sqlite3.Connection], object]) -> None:
+        """Let the writer thread read something, before the next transaction if there is one."""
+        self._batch.looks.append(job)
         self._hand_over_soon()
 
     def forget(
@@ -305,6 +328,7 @@ class Store:
         else:
             for key in [key for key, row in self._devices.items() if row.id in removal.devices]:
                 del self._devices[key]
+                self._states.pop(key, None)
             self._heard.clear()
             self._batch.forget(removal)
             self.when_safe(partial(self._forgot_all, removal, done))
@@ -333,43 +357,22 @@ class Store:
 
     def _work(self) -> None:
         """Write what is handed over; this is all that runs in the writer thread."""
-        while (batch := self._orders.get()) is not None:
+        while (batch := self._next_order()) is not None:
             error: Exception | None = None
             try:
-                batch.write(self._connection)
+                self._file.write(batch)
             except Exception as fault:  # noqa: BLE001 - it is told, and the batch tried again
                 error = fault
-            if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
-                error = self._begin_anew(error)
             self._loop.call_soon_threadsafe(self._written, batch, error)
             if error is None:
-                self._clean_up(batch)
-        self._connection.close()
+                self._file.clean_up(batch)
+        self._file.close()
 
-    def _begin_anew(self, fault: sqlite3.Error) -> Exception:
-        """Set the damaged file aside; return why the batch is not written yet."""
-        self._connection.close()
-        try:
-            aside = set_aside(self.path)
-            self._connection = open_for_writing(self.path)
-            self._retention = Retention(self._connection, self._keep)
-        except (OSError, sqlite3.Error, StoreError) as error:
-            return error
-        text = f"store {self.path} is damaged ({fault}): kept as {aside}, a new one is begun"
-        self._loop.call_soon_threadsafe(self._say, "store-damaged", text)
-        return fault
-
-    def _clean_up(self, batch: Batch) -> None:
-        """Remove what is too much. If that fails, the next batch will meet the same trouble."""
-        try:
-            self._retention.after(batch)
-            news = self._retention.news()
-            if news is not None:
-                text = f"store {self.path}: {news}"
-                self._loop.call_soon_threadsafe(self._say, "store-removed", text)
-        except sqlite3.Error as error:
-            text = f"store {self.path}: cleaning up: {error}"
-            self._loop.call_soon_threadsafe(self._say, "store-cleaning", text)
+    def _next_order(self) -> Batch | None:
+        """Wait for the next batch; clean up meanwhile."""
+        while self._orders.empty() and self._file.clean_up_more():
+            pass
+        return self._orders.get()
 
     def _written(self, batch: Batch, error: Exception | None) -> None:
         """Go on after a commit, or after a failure."""
@@ -377,12 +380,16 @@ class Store:
         if error is not None:
             self._fail(batch, error)
             return
-        self.commits += 1
+        self.commits += batch.writes
         self.committed += len(batch)
         self._delay = FIRST_RETRY
         if self.trouble is not None:
             self.trouble = None
-            self._say("store-recovered", f"store {self.path}: works again, nothing was lost")
+            lost, self._lost = self.dropped - self._lost, self.dropped
+            text = f"store {self.path}: works again, all that waited is written"
+            if lost:
+                text += f"; {lost:,} records found no room, and were not acknowledged"
+            self._say("store-recovered", text)
         for callback in batch.waiting:
             callback()
         self._hand_over()
@@ -391,25 +398,31 @@ class Store:
     def _fail(self, batch: Batch, error: Exception) -> None:
         batch.add(self._batch)
         self._batch = batch
-        if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+        wait, self._delay = self._delay, min(2 * self._delay, LAST_RETRY)
+        if isinstance(error, AnewError):
             self._devices_anew()
-            self._hand_over()  # to the new file
-            return
-        text = f"store {self.path}: {error}"
+            if wait == FIRST_RETRY:
+                self._hand_over()
+                return
+        else:
+            told = isinstance(error, StoreError)  # it names the file
+            self._complain(str(error) if told else f"store {self.path}: {error}")
+        self._retry = self._loop.call_later(wait, self._try_again)
+        if self._closing is not None:
+            self._give_up()
+
+    def _complain(self, text: str) -> None:
         if self.trouble != text:
             self.trouble = text
             self._say("store-trouble", f"{text}; tried again until it works, nothing is "
                       "acknowledged meanwhile")  # fmt: skip
-        self._retry = self._loop.call_later(self._delay, self._try_again)
-        self._delay = min(2 * self._delay, LAST_RETRY)
-        if self._closing is not None:
-            self._give_up()
 
     def _devices_anew(self) -> None:
         """Tell a new file of all devices: the records name them by number."""
-        for row in self._devices.values():
+        for key, row in self._devices.items():
             self._batch.device(row)
-        self.anew()
+            if key in self._states:
+                self._batch.states.setdefault(row.id, self._states[key])
 
     def _try_again(self) -> None:
         self._retry = None
@@ -425,9 +438,11 @@ class Store:
             self._retry = None
         self._hand_over()
         self._end_if_done()
-        await self._closing
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing, LONGEST_END)
+        self._lose_the_rest()
         self._orders.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, LONGEST_END)
         self._lock.release()
 
     def _end_if_done(self) -> None:
@@ -437,10 +452,16 @@ class Store:
     def _give_up(self) -> None:
         if self._retry is not None:
             self._retry.cancel()
-        self._say("store-lost", f"store {self.path}: {len(self._batch):,} records were not "
-                  "written; none of them was acknowledged")  # fmt: skip
-        self._batch = Batch()
+        self._lose_the_rest()
         self._end_if_done()
+
+    def _lose_the_rest(self) -> None:
+        """Say what could not be written, if there is such."""
+        lost = len(self._batch) + (len(self._at_work) if self._at_work else 0)
+        if lost:
+            self._say("store-lost", f"store {self.path}: {lost:,} records were not written; "
+                      "none of them was acknowledged")  # fmt: skip
+        self._batch = Batch()
 
 
 def _bring_back(now: float, connection: sqlite3.Connection) -> None:
@@ -469,8 +490,9 @@ class NoStore:
     def remember(self, family: str, serial: str, state: dict[str, Any], now: float) -> None:
         """Keep nothing."""
 
-    def when_safe(self, callback: Callable[[], object]) -> None:
+    def when_safe(self, callback: Callable[[], object], held: int = 0) -> None:
         """Call back at once: nothing is to wait for."""
+        del held
         callback()
 
     def open(self) -> None:
