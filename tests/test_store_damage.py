@@ -168,7 +168,7 @@ async def test_damage_that_only_cleaning_meets_is_got_over(path: Path) -> None:
         store.keep(record(3), NOW)
         await safe(store)
         with Reader(path) as reader:
-            [kept] = reader.newest()
+            kept = next(reader.newest())
         assert (kept.stamp, kept.device) == (1003, "2301234567")
     assert [event for event, _ in told] == ["store-damaged"]
 
