@@ -178,13 +178,13 @@ class Watcher:
         ):
             self.serial = serial
             self.state = self._look_up(serial)
-        if not self._wanted:
+        if self.state is None and not self._wanted:
             self.refused = True
 
     @property
     def _wanted(self) -> bool:
-        """Whether anything is kept of who speaks now."""
-        return self.state is not None or (self.serial is None and self._nameless)
+        """Whether anything is kept of one without a state."""
+        return self.serial is None and self._nameless
 
     def _watch_request(self, frame: Frame, raw: bytes, now: float) -> list[Action]:
         """Take what a battery says or asks, the slow way."""
@@ -289,7 +289,7 @@ class Watcher:
     ) -> list[Action]:
         """Return the record of a message, and all that is dated by it."""
         serial, state = self.serial, self.state
-        if not self._wanted:
+        if state is None and not self._wanted:
             return self._refuse()
         known = known and state is not None
         key = key_of(kind, serial, frame.payload)
