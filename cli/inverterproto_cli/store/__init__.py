@@ -20,7 +20,8 @@ value in a sound file costs itself alone: it is read as the type that it should 
 
 *A record is one row* (`schema.py`), known by its key, a hash of what was measured: what is sent
 again is counted at the row that is there. It gets its *number* when it is dated: readers that go by
-the number see each record once, dated, and in an order that never changes.
+the number see each record once, dated, and in an order that never changes. Those that still wait
+for a date are handed over after a restart, and when a wrong clock is right again (`recalling.py`).
 
 *Bounds* (`retention.py`): by age, by size, and a budget of its own for what nobody understands.
 
