@@ -57,6 +57,12 @@ class Peer:
         with suppress(OSError), connection:
             self._serve(connection, number)
 
+    def leave(self) -> None:
+        """Listen no more."""
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
     def __enter__(self) -> Self:
         return self
 

@@ -107,7 +107,7 @@ def test_after_a_lost_connection_it_streams_on_without_a_login() -> None:
 
 
 def test_pauses_grow_while_nothing_is_answered_and_are_bounded() -> None:
-    with Peer(lambda _: None) as peer, battery_of(peer) as battery:
+    with Peer(receive_frame) as peer, battery_of(peer) as battery:
         battery.line("again in 120 s", count=2)
         assert battery.stop() == 1
         pauses = re.findall(r"again in (\d+) s", "\n".join(battery.err))
@@ -123,7 +123,7 @@ def test_a_server_that_goes_for_good_is_told_at_the_end(monkeypatch: pytest.Monk
         peer.leave()
 
     with Peer(treat) as peer:
-        result = fake_battery(peer.port, "--speed", "1e9", "-q")
+        result = fake_battery(peer.port, "--speed", "1e9")
     gone = f"no connection at the end: 127.0.0.1:{peer.port}: Connection refused"
     assert f"wrong: {gone}" in result.err.splitlines()
     assert result.err.count("again in 120 s") > 600
@@ -208,6 +208,46 @@ def test_many_batteries_live_at_once_each_with_its_serial() -> None:
         assert peer.connections == 30
     assert serials - {"None"} <= {f"SIM{number:012d}" for number in range(1, 31)}
     assert len(serials) == 31
+
+
+def test_of_many_that_are_closed_at_once_it_is_said_once_and_why_that_may_be() -> None:
+    with Peer(receive_frame) as peer, battery_of(peer, "--connections", "5") as battery:
+        line = battery.line("again in")
+        battery.line("login: WRONG", of="out", count=15)
+        assert battery.stop() == 1
+        assert [each for each in battery.err if "again in" in each] == [line]
+    assert "before it said anything (it may let in only so many of one address" in line
+    with Peer(receive_frame) as peer:
+        result = fake_battery(peer.port, "--speed", "600", "-q", "--for", "0.5")
+    assert "again in" not in result.err
+
+
+def test_it_has_the_serial_that_is_given_and_counts_up_from_it() -> None:
+    serials: set[str] = set()
+
+    def treat(connection: socket.socket) -> None:
+        while True:
+            frame = receive_frame(connection)
+            serials.add(str(Message.parse(Frame.parse(frame)).device))
+            connection.sendall(success(frame))
+
+    with Peer(treat) as peer:
+        with battery_of(peer, "--connections", "2", "--serial", "AL0999") as battery:
+            battery.line("^1: status: 1,2,16", of="out")
+            battery.line("^2: status: 1,2,16", of="out")
+        assert serials - {"None"} == {"AL0999", "AL1000"}
+        for wrong in (("--serial", "AL"), ("--serial", "AL99", "--connections", "2")):
+            assert fake_battery(peer.port, *wrong).code == 2
+
+
+def test_options_that_have_no_effect_are_refused() -> None:
+    example = str(Path(__file__).parent.parent / "docs" / "example" / "001-001-016.json")
+    for useless in (("--time", "now"), ("--compact",), ("--loop", "2"), ("--interval", "1")):
+        result = fake_battery(9, *useless)
+        assert result.code == 2
+        assert f"{useless[0]} has no effect without files" in result.err
+    for useless in (("--speed", "2"), ("--serial", "SIM1")):
+        assert fake_battery(9, example, *useless).code == 2
 
 
 def test_what_is_counted_is_bounded_though_a_server_finds_ever_new_faults() -> None:

@@ -41,6 +41,14 @@ def stored(path: Path) -> list[Kept]:
         return [kept for kept in reader.newest() if kept.kind == "data"]
 
 
+OWN = {
+    "micro": ("SIM0000001", "4290000000"),
+    "hybrid": ("SIM1000001", "4291000000"),
+    "string": ("SIM2000001", "4292000000"),
+    "battery": ("SIM3000001", "4293000000"),
+}
+
+
 class TestThroughTheFakeServer:
     @pytest.mark.parametrize("model", ["micro", "hybrid", "string", "battery"])
     def test_each_model_is_stored_and_plausible(self, model: str, tmp_path: Path) -> None:
@@ -56,7 +64,7 @@ class TestThroughTheFakeServer:
         assert sum(each.historic for each in kept) >= 20
         for each in kept:
             (reading,) = each.readings()
-            assert (reading.device, reading.via) == ("SIM0000001", "4290000000")
+            assert (reading.device, reading.via) == OWN[model]
             assert reading.time is not None
             assert abs(reading.time - each.arrival) < 60
             assert each.message().problems in ((), ("layout hybrid not checked on real bytes",))
@@ -199,6 +207,13 @@ class TestUsage:
             ("--server", "nowhere"),
             ("--model", "toaster"),
             (str(REALTIME), "--speed", "2", "--interval", "1"),
+            (str(REALTIME), "--model", "hybrid"),
+            (str(REALTIME), "--begin", "12:00"),
+            (str(REALTIME), "--historic", "0"),
+            (str(REALTIME), "--serial", "4290000000"),
+            ("--serial", "0"),
+            ("--serial", "4294967296"),
+            ("--serial", "4294967295", "--connections", "2"),
         ],
     )
     def test_wrong_usage_is_2(self, arguments: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from inverterproto.deye.commands import reply
 from inverterproto.deye.frame import Frame
 from tests.peers import NOW, Peer, answer_by, requests, right
+from tests.programs import Program
 from tests.test_fake_inverter import DAY, REALTIME, live
 from tests.vectors import raw
 
@@ -144,3 +145,43 @@ def test_a_command_is_answered_by_a_stick_and_shown_in_a_capture() -> None:
         assert run.code == 0
         assert "the server commands something: not answered\n" in run.out
         assert live(peer, *SHORT).code == 0
+
+
+def test_one_that_goes_is_told_with_the_time_until_the_next_attempt() -> None:
+    def leave(connection: socket.socket, _number: int) -> None:
+        for request in requests(connection):
+            connection.sendall(right(request))
+            if request.message_type == 0x42:
+                peer.leave()
+                return
+
+    with Peer(leave) as peer, Program(
+        "fake-inverter", "--server", peer.address, "--begin", "12:00", "--speed", "20"
+    ) as program:  # fmt: skip
+        program.line("^4290000000: the server closed the connection; again in 4 s of its time$")
+        program.line(f"^4290000000: {peer.address}: Connection refused; again in 8 s of its time$")
+        program.line(f"^4290000000: {peer.address}: Connection refused; again in 16 s of its time$")
+        program.stop()
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_one_that_says_nothing_is_told_while_it_is_waited_for(quiet: tuple[str, ...]) -> None:
+    with Peer(lambda connection, _number: [*requests(connection)]) as peer:
+        run = live(peer, *SHORT, "--wait", "0.1", *quiet)
+    told = "4290000000: nothing is answered for 0.1 s\n" in run.err
+    assert told is not bool(quiet)
+
+
+def test_of_many_that_are_closed_at_once_it_is_said_once_and_why_that_may_be() -> None:
+    def close(connection: socket.socket, _number: int) -> None:
+        connection.shutdown(socket.SHUT_WR)
+        list(requests(connection))
+
+    with Peer(close) as peer:
+        run = live(peer, "--connections", "5", "--begin", "12:00", "--for", "0.3", "--wait", "0.1")
+    assert run.code == 1
+    lines = [line for line in run.err.splitlines() if "again in" in line]
+    assert len(lines) == 1
+    assert "before it said anything" in lines[0]
+    assert "(it may let in only so many of one address" in lines[0]
+    assert lines[0].endswith("again in 4 s of its time; it is said once, of all devices")

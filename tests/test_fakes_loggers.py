@@ -94,7 +94,7 @@ def test_a_late_reply_accepts_too_and_nothing_is_wrong_with_it() -> None:
             late = right(request)
 
     with Peer(serve) as peer:
-        accepted, tally = lived(peer, 0.1, wait=0.3)
+        accepted, tally = lived(peer, 1.0, wait=0.3)
     assert held
     assert accepted
     assert not [text for text in tally.wrong if "answers nothing" in text]
@@ -123,3 +123,27 @@ def test_the_stop_ends_it_soon_though_nobody_answers() -> None:
     tally = asyncio.run(run())
     assert tally.sent - tally.answered == 2
     assert set(tally.wrong) == {"no reply to data", "no reply to what was sent last"}
+
+
+@pytest.mark.parametrize("answering", [True, False])
+def test_the_time_that_is_given_ends_it_though_a_reply_is_awaited_for_long(answering: bool) -> None:  # noqa: FBT001
+    """With the patience of a request, 1000 s, the end would take an hour."""
+
+    def serve(connection: socket.socket, number: int) -> None:
+        for request in requests(connection):
+            if answering and number == 0:
+                connection.sendall(right(request))
+                return
+
+    async def run() -> Tally:
+        begin, tally = time(), Tally()
+        day = Day(begin, NOON)
+        with Peer(serve) as peer:
+            bench = Bench(Address("127.0.0.1", peer.port), tally, begin + 0.1, wait=1000.0)
+            (session,) = sticks(MODELS["string"], 1, day, bench.until, wait=bench.wait)
+            async with asyncio.timeout(60):
+                await live(session, bench)
+        return tally
+
+    tally = asyncio.run(run())
+    assert tally.wrong["no reply to data"] == 1

@@ -9,11 +9,11 @@ import pytest
 from inverterproto.alphaess.battery import Battery
 from inverterproto.alphaess.messages import Message
 from inverterproto_cli.fakes.household import DAY, Household
-from inverterproto_cli.fakes.inverters import FIRST_LOGGER, stick
 from inverterproto_cli.fakes.inverters import MODELS as INVERTERS
+from inverterproto_cli.fakes.inverters import stick
+from inverterproto_cli.fakes.serials import FIRST_LOGGER, battery_serial, inverter_serial
 from inverterproto_cli.fakes.simulated import (
     battery_measures,
-    battery_serial,
     simulated_battery,
 )
 from tests.vectors import FIXTURES
@@ -154,18 +154,35 @@ def test_a_simulated_logger_and_its_inverter_have_serials_that_say_so(
     model: str, number: int
 ) -> None:
     made = stick(INVERTERS[model], number)
-    assert made.serial == FIRST_LOGGER + number >= 4_290_000_000
+    assert made.serial == INVERTERS[model].first_logger + number >= FIRST_LOGGER == 4_290_000_000
     assert made.serial < 2**32
     assert re.fullmatch(r"SIM[0-9]{7}", made.inverter_serial)
 
 
 def test_all_simulated_devices_differ() -> None:
     assert len({battery_serial(number) for number in range(1, 10_001)}) == 10_000
-    sticks = [stick(INVERTERS["micro"], number) for number in range(1000)]
-    assert len({made.inverter_serial for made in sticks}) == 1000
+    sticks = [stick(model, number) for model in INVERTERS.values() for number in range(10_000)]
+    assert len({made.serial for made in sticks}) == len(sticks)
+    assert len({made.inverter_serial for made in sticks}) == len(sticks)
     assert not {made.inverter_serial for made in sticks} & {
         battery_serial(n) for n in range(1, 1001)
     }
+
+
+def test_serials_that_a_user_chose_count_up_and_differ_too() -> None:
+    assert [stick(INVERTERS["micro"], n, 2_301_234_567).serial for n in range(2)] == [
+        2_301_234_567,
+        2_301_234_568,
+    ]
+    chosen = {inverter_serial(serial) for serial in (1, 4_289_999_999, 4_290_000_000, 2**32 - 1)}
+    assert chosen == {"SX00000001", "SXFFB4347F", "SIM0000001", "SIM4967296"}
+    assert battery_serial(3, "AL0998") == "AL1000"
+    assert simulated_battery(2, BEGIN, "AL0998").serial == "AL0999"
+    for serial in ("AL", "", "AL-1", "AL 1", "9" * 50, "AL٣"):
+        with pytest.raises(ValueError, match="ends in a number"):
+            battery_serial(1, serial)
+    with pytest.raises(ValueError, match="no room for 3 serials"):
+        battery_serial(3, "AL98")
 
 
 def test_no_captured_device_bears_a_simulated_serial() -> None:

@@ -11,7 +11,8 @@ from inverterproto.deye.messages import Message
 from inverterproto.reading import Reading
 from inverterproto_cli.fakes.day import Day, day_from, sticks
 from inverterproto_cli.fakes.household import DAY
-from inverterproto_cli.fakes.inverters import FIRST_LOGGER, MODELS, sleeping, stick
+from inverterproto_cli.fakes.inverters import MODELS, sleeping, stick
+from inverterproto_cli.fakes.serials import inverter_serial
 from inverterproto_cli.fakes.totals import Totals
 
 MIDNIGHT = 20_600 * DAY
@@ -49,8 +50,9 @@ def test_what_a_model_sends_all_day_is_read_without_a_problem(name: str) -> None
     for _, message in sent:
         assert message.problems == (UNCHECKED if name == "hybrid" else ())
         (reading,) = message.readings()
-        assert reading.device == "SIM0000005"
-        assert message.device == str(FIRST_LOGGER + 4)
+        logger = MODELS[name].first_logger + 4
+        assert reading.device == inverter_serial(logger)
+        assert message.device == str(logger)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -142,7 +144,7 @@ def test_sticks_keep_so_many_records_from_before_whether_or_not_it_was_night() -
     model = MODELS["micro"]
     day = Day(1_700_000_000.0, MIDNIGHT + 7 * 3600, speed=10)
     sessions = sticks(model, 3, day, day.end, historic=100)
-    assert [each.stick.serial for each in sessions] == [FIRST_LOGGER + n for n in range(3)]
+    assert [each.stick.serial for each in sessions] == [model.first_logger + n for n in range(3)]
     for session in sessions:
         session.poll(day.begin)
         assert session.kept == 101, "and the present one"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inverterproto_cli.fakes.options import for_option
+from inverterproto_cli.fakes.options import for_option, refuse_given
 from inverterproto_cli.number import Number
 
 if TYPE_CHECKING:
@@ -106,6 +106,13 @@ def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> fl
     metavar="FACTOR",
     help="Without files: let the battery's day, and its clock, pass so many times faster.",
 )
+@click.option(
+    "--serial",
+    metavar="SERIAL",
+    envvar="INVERTERPROTO_SERIAL",
+    help="Without files: the battery's serial; of several, the first, counted up from there.  "
+    "[default: SIM000000000001]",
+)
 @for_option
 @click.option(
     "--json",
@@ -125,6 +132,7 @@ def command(
     offset: float | None,
     wait: float,
     speed: float,
+    serial: str | None,
     lasting: float | None,
     as_json: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
@@ -144,9 +152,11 @@ def command(
     from inverterproto_cli.fakes.exchange import Tally
 
     address = parse_address(server, "--server")
+    ctx = click.get_current_context()
     tally = Tally()
     show = _shower(connections, as_json=as_json, quiet=quiet)
     if files:
+        refuse_given(ctx, "with files", "speed", "serial")
         payloads = _load(files, compact=compact)
         from inverterproto_cli.fakes.sending import Plan, send_all
 
@@ -154,8 +164,25 @@ def command(
         send_all(address, plan, connections, tally, show, lasting)
     else:
         from inverterproto_cli.fakes.driving import live_all
+        from inverterproto_cli.fakes.serials import FIRST_BATTERY, battery_serial
+        from inverterproto_cli.fakes.trouble import Trouble
 
-        live_all(address, connections, tally, show, speed=speed, wait=wait, lasting=lasting)
+        refuse_given(ctx, "without files", "compact", "interval", "loops", "offset")
+        try:
+            battery_serial(connections, serial or FIRST_BATTERY)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.", param_hint="--serial") from error
+        live_all(
+            address,
+            connections,
+            tally,
+            show,
+            speed=speed,
+            wait=wait,
+            lasting=lasting,
+            trouble=Trouble(quiet=quiet, many=connections > 1),
+            first_serial=serial or FIRST_BATTERY,
+        )
     if as_json:
         click.echo(json.dumps(tally.to_json()))
     tally.say()

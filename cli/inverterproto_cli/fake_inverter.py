@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inverterproto_cli.fakes.options import for_option
+from inverterproto_cli.fakes.options import for_option, refuse_given
 from inverterproto_cli.number import Number
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SERVER = "127.0.0.1:10000"
 MODELS = ("micro", "hybrid", "string", "battery")
+_LAST_LOGGER = 0xFFFF_FFFF
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
 
@@ -121,6 +122,14 @@ def _parse_clock(_ctx: click.Context, _option: click.Parameter, value: str | Non
     envvar="INVERTERPROTO_SEED",
     help="Of all chances: weather, cuts, faults.",
 )
+@click.option(
+    "--serial",
+    type=click.IntRange(1, 0xFFFF_FFFF),
+    metavar="SERIAL",
+    envvar="INVERTERPROTO_SERIAL",
+    help="Without captures: the logger's serial; of several, the first, counted up from there.  "
+    "[default: a simulated one of the model, from 4290000000 on]",
+)
 @for_option
 @click.option("-q", "--quiet", is_flag=True, envvar="INVERTERPROTO_QUIET", help="No replies.")
 def command(
@@ -153,6 +162,13 @@ def command(
         raise click.UsageError("Of captures either --speed or --interval tells when to send.")
     if not captures and interval is not None and interval < 1:
         raise click.BadParameter("a record a second is the most.", param_hint="--interval")
+    if captures:
+        ctx = click.get_current_context()
+        refuse_given(ctx, "with captures", "model", "begin", "historic", "serial")
+    serial = options["serial"]
+    if serial is not None and serial + connections - 1 > _LAST_LOGGER:
+        text = f"{connections:,} serials from {serial} on are more than there are."
+        raise click.BadParameter(text, param_hint="--serial")
     frames = _frames(captures) if captures else []
 
     from math import inf
@@ -166,6 +182,7 @@ def command(
 
     async def main() -> None:
         from inverterproto_cli.fakes.loggers import Bench
+        from inverterproto_cli.fakes.trouble import Trouble
 
         bench = Bench(
             address,
@@ -177,6 +194,7 @@ def command(
             faults=options["faults"],
             seed=options["seed"],
             show=None if quiet or connections > 1 else _show,
+            trouble=Trouble(quiet=quiet, many=connections > 1),
         )
         if captures:
             pace = None if speed is not None else interval or 0.0
@@ -251,6 +269,7 @@ def _living(
         interval=interval or INTERVAL,
         historic=options["historic"],
         seed=bench.seed,
+        first_serial=options["serial"],
     )
     return [live(session, bench) for session in sessions]
 

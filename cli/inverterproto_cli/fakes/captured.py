@@ -14,11 +14,14 @@ from inverterproto.deye.messages import DEVICE, Message, is_request
 from inverterproto.families import framings
 from inverterproto.stream import Framed, Item, StreamDecoder
 from inverterproto_cli.chunk import Chunk, SourceError
-from inverterproto_cli.fakes.inverters import FIRST_LOGGER
+from inverterproto_cli.fakes.serials import SHARE, first_logger
 from inverterproto_cli.sources import Listener, Source, read
 
 MOST_BYTES = 64 << 20
 """Of frames that are held to be sent."""
+_FIRST_COPY = first_logger(4)  # behind those of the models
+_COPIES = SHARE * 9 // 10
+"""Serials of copies; of more the first come again: a serial has 32 bits."""
 
 
 class Captured(NamedTuple):
@@ -110,10 +113,10 @@ def renumbered(frames: list[Captured], number: int) -> list[Captured]:
     for captured in frames:
         frame = Frame.parse(captured.raw)
         serials.setdefault(frame.logger_serial, len(serials))
-    first = FIRST_LOGGER + number * len(serials)
+    first = number * len(serials)
     for captured in frames:
         frame = Frame.parse(captured.raw)
-        serial = first + serials[frame.logger_serial]
+        serial = _FIRST_COPY + (first + serials[frame.logger_serial]) % _COPIES
         copy = Frame(frame.control_code, frame.sequence, serial, frame.payload)
         copies.append(captured._replace(raw=copy.build()))
     return copies

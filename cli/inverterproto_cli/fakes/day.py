@@ -76,6 +76,7 @@ def sticks(
     interval: float = INTERVAL,
     historic: int = 0,
     seed: int = 0,
+    first_serial: int | None = None,
 ) -> list[LoggerSession]:
     """Return so many sticks that live through a day.
 
@@ -88,6 +89,7 @@ def sticks(
         interval: seconds of the day from one measurement to the next.
         historic: records that each kept from before the day.
         seed: of weather, habits and what wavers.
+        first_serial: of the first stick; None for a simulated one.
     """
     households = [
         model.household(seed * _HOUSEHOLDS + number, day.utc_offset)
@@ -96,7 +98,7 @@ def sticks(
     every = interval / day.speed
     sessions = []
     for number in range(count):
-        identity = stick(model, number)
+        identity = stick(model, number, first_serial)
         household = households[number % len(households)]
         measure = model.measure(identity.inverter_serial, household, day.first, seed=seed)
         source = _source(measure, day, until)

@@ -28,8 +28,6 @@ from random import Random
 from time import perf_counter, time
 from typing import NamedTuple
 
-import click
-
 from inverterproto.alphaess.battery import Battery
 from inverterproto.alphaess.battery_session import REPLY_WAIT, BatterySession
 from inverterproto.alphaess.commands import SUCCESS
@@ -47,10 +45,11 @@ from inverterproto_cli.fakes.connecting import (
 )
 from inverterproto_cli.fakes.exchange import Tally
 from inverterproto_cli.fakes.household import DAY
+from inverterproto_cli.fakes.serials import FIRST_BATTERY
 from inverterproto_cli.fakes.shown import Exchange, Show
 from inverterproto_cli.fakes.simulated import simulated_battery
+from inverterproto_cli.fakes.trouble import CLOSED_AT_ONCE, Trouble
 from inverterproto_cli.fakes.wire import BAD_CHECKSUM, RESET, Faults, Wire
-from inverterproto_cli.show import printable
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 4.0, 120.0
 """Seconds from the end of a connection to the next one, by the battery's clock."""
@@ -78,6 +77,9 @@ class Clock:
         return seconds / self._speed
 
 
+_QUIET = Trouble(quiet=True)
+
+
 class Bench(NamedTuple):
     """What all batteries of a test bench share.
 
@@ -87,6 +89,7 @@ class Bench(NamedTuple):
         wait: seconds, in real time, for a reply.
         tally: counts.
         show: is told each exchange.
+        trouble: says what is in the way.
         fragment: whether to cut and coalesce what is sent.
         faults: whether to damage some of it.
         seed: of all chances.
@@ -98,6 +101,7 @@ class Bench(NamedTuple):
     wait: float
     tally: Tally
     show: Show
+    trouble: Trouble = _QUIET
     fragment: bool = False
     faults: bool = False
     seed: int = 0
@@ -155,8 +159,7 @@ class Life:
         if bench.faults:
             bench.tally.noted[lost] += 1
         else:
-            text = f"{self._battery.serial}: {lost}; again in {pause:g} s of its time"
-            click.echo(printable(text), err=True)
+            bench.trouble.lost(self._battery.serial, lost, pause)
         await asyncio.sleep(max(bench.clock.real(pause), _SHORTEST_PAUSE))
         self._lived += pause
         if self._lived < bench.until:
@@ -190,7 +193,7 @@ class Life:
         self, session: BatterySession, reader: asyncio.StreamReader, wire: Wire
     ) -> None:
         bench, clock = self._bench, self._bench.clock
-        decoder = StreamDecoder(FRAMING)
+        decoder, heard = StreamDecoder(FRAMING), False
         while self._lived < bench.until:
             self._carry_out(session.poll(self._lived), wire)
             due = min(session.due, bench.until)
@@ -212,7 +215,8 @@ class Life:
                 self._lived = self._lived + REPLY_WAIT if self._asked else due
                 continue
             if not chunk:
-                raise ConnectionAbortedError("the server closed it")
+                raise ConnectionAbortedError("the server closed it" if heard else CLOSED_AT_ONCE)
+            heard = True
             for item in decoder.feed(chunk):
                 self._carry_out(session.receive(item, self._lived), wire)
                 if isinstance(item, Framed):
@@ -277,6 +281,8 @@ def live_all(
     speed: float = 1.0,
     wait: float = 10.0,
     lasting: float | None = None,
+    trouble: Trouble,
+    first_serial: str = FIRST_BATTERY,
 ) -> None:
     """Let some batteries live through a day, or until they are stopped.
 
@@ -288,15 +294,18 @@ def live_all(
         speed: how much faster than life.
         wait: seconds for a reply.
         lasting: seconds after which it ends, day or not.
+        trouble: says what is in the way.
+        first_serial: of the first battery.
 
     Raises:
         click.ClickException: the server is not there.
     """
     clock = Clock(speed)
     begin = clock.now()
-    bench = Bench(clock, begin + DAY, wait, tally, show)
+    bench = Bench(clock, begin + DAY, wait, tally, show, trouble)
 
     async def one(number: int, call: Call) -> None:
-        await Life(number, simulated_battery(number, begin), begin, bench).live(call)
+        battery = simulated_battery(number, begin, first_serial)
+        await Life(number, battery, begin, bench).live(call)
 
     run_all(address, count, one, tally, lasting)

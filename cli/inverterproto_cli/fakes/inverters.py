@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 from inverterproto.deye.stick import Stick
 from inverterproto.field import Field
 from inverterproto_cli.fakes.household import Household, Moment
+from inverterproto_cli.fakes.serials import first_logger, inverter_serial
 from inverterproto_cli.fakes.totals import Totals
 
-FIRST_LOGGER = 4_290_000_000
-"""The serial of the first simulated logger: they are of a kind of their own."""
 _ASLEEP = 3.0
 """Watts from the panels below which a micro-inverter has not enough to live on."""
 
@@ -25,10 +24,16 @@ Fields = dict[str, Any]
 Measure = Callable[[float], Mapping[str, Any] | None]
 
 
-def stick(model: "Model", number: int) -> Stick:
-    """Return the simulated logger with a number, from 0, and what is told of its inverter."""
-    serial = f"SIM{number + 1:07d}"
-    return Stick(FIRST_LOGGER + number, serial, sensor_type=model.sensor_type)
+def stick(model: "Model", number: int, first: int | None = None) -> Stick:
+    """Return the simulated logger with a number, from 0, and what is told of its inverter.
+
+    Args:
+        model: of the inverter.
+        number: of the logger.
+        first: the serial of the first; None for the model's own.
+    """
+    serial = (model.first_logger if first is None else first) + number
+    return Stick(serial, inverter_serial(serial), sensor_type=model.sensor_type)
 
 
 class Measurement(NamedTuple):
@@ -181,12 +186,14 @@ class Model(NamedTuple):
         sensor_type: of its data.
         peak: of its panels, in watts.
         capacity: of its battery, in kWh.
+        first_logger: the serial of the first simulated logger at such a one.
         fields: what it tells of a moment; None while it sleeps.
     """
 
     sensor_type: int
     peak: float
     capacity: float
+    first_logger: int
     fields: Callable[[Measurement], Fields | None]
 
     def household(self, seed: int, utc_offset: float = 0.0) -> Household:
@@ -229,10 +236,10 @@ class Model(NamedTuple):
 
 
 MODELS = {
-    "micro": Model(0x5408, 800.0, 0.0, _micro),
-    "hybrid": Model(0x5411, 6000.0, 10.0, _hybrid),
-    "string": Model(0x0504, 8000.0, 0.0, _string),
-    "battery": Model(0x3026, 1000.0, 2.0, _battery),
+    "micro": Model(0x5408, 800.0, 0.0, first_logger(0), _micro),
+    "hybrid": Model(0x5411, 6000.0, 10.0, first_logger(1), _hybrid),
+    "string": Model(0x0504, 8000.0, 0.0, first_logger(2), _string),
+    "battery": Model(0x3026, 1000.0, 2.0, first_logger(3), _battery),
 }
 """The simulated inverters by name."""
 

@@ -10,10 +10,10 @@ day that it measures, and its interval (`fakes/day.py`).
 and the stick connects again after some seconds, each time twice as many while nothing is answered.
 Only where no stick has ever reached the server the first one gives up.
 
-*The end.* When its time is over it measures no more, makes no more faults, and goes on until all is
-answered, for three times the patience of a request at the most, or as long as `ending` says. What
-is unanswered then is missing. So a frame that was damaged on purpose is not missing: it was sent
-again.
+*The end.* When its time is over it measures no more and goes on until all is answered, for the
+patience of a request, but five seconds at the most, or as long as `ending` says. What is unanswered
+then is missing. Where faults were made it connects once more, without them, and sends what was
+damaged at once: so that is not missing.
 """
 
 import asyncio
@@ -32,10 +32,11 @@ from inverterproto.session import Action, Answer, Close, Note, Send
 from inverterproto.stream import Framed, Item, StreamDecoder
 from inverterproto_cli.address import Address
 from inverterproto_cli.fakes.exchange import Tally
+from inverterproto_cli.fakes.trouble import CLOSED_AT_ONCE, Trouble
 from inverterproto_cli.fakes.wire import Faults, Wire
 
-_ATTEMPTS = 3
-"""Patiences that the end may take; a request is sent so often."""
+_LAST = 5.0
+"""Seconds that the end may take, if a request is not given up sooner."""
 _STOPPED = 2.0
 """Seconds that the end may take where somebody said stop."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _SHORTEST_PAUSE = 4.0, 120.0, 0.05
@@ -58,13 +59,14 @@ class Bench:
         tally: counts.
         until: unix time at which all ends.
         wait: seconds for a reply.
-        ending: seconds that the end may take; None for three times the patience of a request.
+        ending: seconds that the end may take; None for the patience of a request, five at the most.
         speed: how much faster than life.
         fragment: whether to cut and coalesce what is sent.
         faults: whether to damage some of it.
         seed: of all chances.
         accepted: is called with each request of which the server said that it has it.
         show: is told each reply.
+        trouble: says what is in the way.
         stop: set when somebody said stop.
     """
 
@@ -79,9 +81,15 @@ class Bench:
     seed: int = 0
     accepted: Accepted | None = None
     show: Show | None = None
+    trouble: Trouble = field(default_factory=lambda: Trouble(quiet=True))
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     reached: bool = False
     ramp: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_RAMP))
+
+    @property
+    def last(self) -> float:
+        """Unix time at which nothing is waited for any more."""
+        return self.until + (min(self.wait, _LAST) if self.ending is None else self.ending)
 
     def over(self, now: float) -> bool:
         """Return whether the time is over."""
@@ -117,8 +125,13 @@ class Bench:
         Raises:
             OSError: it is not there.
         """
-        async with self.ramp, asyncio.timeout(self.wait):
-            opened = await asyncio.open_connection(*self.address)
+        async with self.ramp:
+            opening = asyncio.open_connection(*self.address)
+            patience = min(self.wait, max(self.last - time(), _SHORTEST_PAUSE))
+            if self.stop.is_set():
+                opened = await asyncio.wait_for(opening, min(patience, _STOPPED))
+            else:
+                opened = await self.unless_stopped(opening, patience)
         self.reached = True
         return opened
 
@@ -140,12 +153,17 @@ class _Life:
         self._bench = bench
         self._chance = Random(f"{bench.seed} {session.stick.serial}")  # noqa: S311 - no secret
         self._faults = Faults(self._chance) if bench.faults else None
+        self._name = str(session.stick.serial)
         self._wire: Wire | None = None
+        self._silence_told: Wire | None = None  # the connection of which it was said
         self._sent: dict[int, bytes] = {}  # of this connection, by the second counter
         self._failures = 0
         self._deadline: float | None = None
         self._hung_up = ""
         self._asked = 0  # requests that are under way
+        self._heard = False  # whether the server has said anything on this connection
+        self._begun = 0.0  # when it began
+        self._in_the_way = ""  # why there is no connection
 
     async def run(self) -> None:
         """Live; then count what is missing."""
@@ -164,6 +182,7 @@ class _Life:
         except OSError as error:
             if not bench.reached:
                 raise
+            self._in_the_way = f"{bench.address}: {error.strerror or 'no answer'}"
             bench.tally.noted[f"cannot connect: {error.strerror or 'no answer'}"] += 1
             return
         await self._talk(reader, writer)
@@ -188,16 +207,19 @@ class _Life:
         if not self._bench.over(now):
             return False
         if self._deadline is None:
-            bench = self._bench
-            ending = _ATTEMPTS * bench.wait + 1 if bench.ending is None else bench.ending
-            self._deadline = now + (_STOPPED if bench.stop.is_set() else ending)
-            self._faults = None
+            stopped = self._bench.stop.is_set()
+            self._deadline = now + _STOPPED if stopped else self._bench.last
+            if self._faults is not None:
+                self._faults = None
+                self._hung_up = _AGAIN
         return self._session.waiting == 0 or now >= self._deadline
 
     async def _pause(self) -> None:
         """Wait until it is time to connect again."""
         pause = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
         self._failures += 1
+        if self._in_the_way and self._deadline is None:
+            self._bench.trouble.lost(self._name, self._in_the_way, pause)
         real = max(pause / self._bench.speed, _SHORTEST_PAUSE)
         if self._deadline is not None:
             await asyncio.sleep(_SHORTEST_PAUSE)
@@ -212,25 +234,38 @@ class _Life:
         )
         self._sent.clear()
         self._hung_up = ""
+        self._heard, self._begun = False, time()
         try:
             self._carry_out(session.connected(time()))
-            while not self._hung_up and not self._is_done(now := time()):
+            while not self._is_done(now := time()) and not self._hung_up:
                 self._carry_out(session.poll(now))
                 if not wire.over:
                     await wire.drained(bench.wait)
                 chunk = await self._read(reader)
                 if chunk is None:
+                    self._complain_of_silence(wire)
                     continue
+                self._heard = self._heard or bool(chunk)
                 for item in decoder.feed(chunk) if chunk else decoder.flush():
                     self._take(item)
                 if not chunk:
-                    self._hung_up = "the server closed the connection"
+                    self._hung_up = CLOSED if self._heard else CLOSED_AT_ONCE
         except OSError as error:
             self._hung_up = error.strerror or str(error) or "the connection broke"
         finally:
-            if self._hung_up and not wire.over:
-                bench.tally.noted[self._hung_up] += 1
+            self._in_the_way = "" if wire.over or self._hung_up is _AGAIN else self._hung_up
+            if self._in_the_way:
+                bench.tally.noted[self._in_the_way] += 1
             wire.close()
+
+    def _complain_of_silence(self, wire: Wire) -> None:
+        """Say it, once on a connection, when the server does not answer at all."""
+        bench = self._bench
+        if self._heard or wire.over or wire.delay or time() - self._begun < bench.wait:
+            return
+        if self._silence_told is not self._wire:
+            self._silence_told = self._wire
+            bench.trouble.say(self._name, f"nothing is answered for {bench.wait:g} s")
 
     async def _read(self, reader: asyncio.StreamReader) -> bytes | None:
         """Return what came, or None if it is time to look at the clock first."""
@@ -307,6 +342,8 @@ class _Life:
                 self._bench.accepted(sent)
 
 
+_AGAIN = "to send again what was damaged on purpose"
+CLOSED = "the server closed the connection"
 _REPLY_SIZE = 23
 """Bytes of a frame that accepts a request."""
 

@@ -14,7 +14,8 @@ from inverterproto.deye.frame import FRAMING, Frame
 from inverterproto.deye.messages import REPLY_STEP, Message
 from inverterproto.stream import Framed, StreamDecoder
 from inverterproto_cli.fakes.captured import Captured, renumbered
-from inverterproto_cli.fakes.loggers import Bench, reply_text
+from inverterproto_cli.fakes.loggers import CLOSED, Bench, reply_text
+from inverterproto_cli.fakes.trouble import CLOSED_AT_ONCE
 from inverterproto_cli.fakes.wire import Faults, Wire
 
 _READ = 65536
@@ -75,6 +76,7 @@ class _Player:
     async def _connect(self) -> None:
         self._reader, writer = await self._bench.connect()
         self._decoder = StreamDecoder(FRAMING)
+        self._heard = False
         self._waiting.clear()
         self._wire = Wire(
             writer, self._chance, fragment=self._bench.fragment, silence=self._bench.wait
@@ -103,11 +105,11 @@ class _Player:
             return
         tally = self._bench.tally
         begin = perf_counter()
+        patience = min(self._bench.wait + self._wire.delay, self._bench.last - time())
         try:
-            patience = self._bench.wait + self._wire.delay
             found = await self._bench.unless_stopped(self._reply(captured.raw), patience)
         except TimeoutError:
-            tally.missing(f"{what} within {self._bench.wait:g} s")
+            tally.missing(f"{what} within {max(patience, 0.0):.3g} s")
             self._given_up.add(_key(captured.raw))
             return
         except (_LostError, OSError):
@@ -145,8 +147,9 @@ class _Player:
                 else:
                     text = "bytes that are no frame came from the server"
                     self._bench.tally.blame(f"{text} ({item.reason})")
+            self._heard = self._heard or bool(chunk)
             if not chunk and not self._waiting:
-                raise _LostError("the server closed the connection")
+                raise _LostError(CLOSED if self._heard else CLOSED_AT_ONCE)
         return self._waiting.pop(0)
 
     def _show(self, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from inverterproto.alphaess.battery import Battery
 from inverterproto_cli.fakes.household import Household, Moment
+from inverterproto_cli.fakes.serials import FIRST_BATTERY, battery_serial, number_of
 from inverterproto_cli.fakes.totals import Totals
 from inverterproto_cli.zone import utc_offset
 
@@ -29,17 +30,19 @@ _POWER = 5000
 _REACTIVE = 12
 
 
-def battery_serial(number: int) -> str:
-    """Return the serial of a simulated battery."""
-    return f"SIM{number:012d}"
+def simulated_battery(number: int, now: float, first: str = FIRST_BATTERY) -> Battery:
+    """Return the simulated battery with a number, from 1 on, as it is now; its clock is right.
 
-
-def simulated_battery(number: int, now: float) -> Battery:
-    """Return the simulated battery with a number, from 1 on, as it is now; its clock is right."""
+    Args:
+        number: of the battery.
+        now: unix time.
+        first: the serial of the first. Each has a household by its serial.
+    """
     offset = utc_offset(now)
-    household = Household(number, utc_offset=offset)
+    serial = battery_serial(number, first)
+    household = Household(number_of(serial), utc_offset=offset)
     return Battery(
-        battery_serial(number),
+        serial,
         battery_measures(household, now),
         now,
         offset=offset,
