@@ -268,7 +268,7 @@ class Life:
         frame = None if answer.message is None else answer.message.frame
         taken = None if frame is None else seconds
         self._bench.show(
-            Exchange("exchange", self._number, name, sent, frame, taken, answer.problem)
+            Exchange("exchange", self._number, name, sent, frame, taken, answer.problem, lived=True)
         )
 
 

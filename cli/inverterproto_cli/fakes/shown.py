@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from inverterproto.alphaess.clock import format_stamp
 from inverterproto.alphaess.frame import Frame, header_fields
+from inverterproto.alphaess.messages import Message
+from inverterproto.quantity import lookup
 
 _SHOWN = 160
 """Characters of a payload that people are shown."""
+_SHOWN_VALUES = ("state_of_charge", "pv_power", "battery_power", "grid_power")
+"""What is shown of what was sent, in a simulated day."""
 
 
 class OutputError(Exception):
@@ -29,6 +34,7 @@ class Exchange(NamedTuple):
         reply: what came.
         seconds: how long that took.
         problem: what is wrong with it.
+        lived: whether it is of a simulated day: what was measured is shown then.
     """
 
     type: str
@@ -38,6 +44,7 @@ class Exchange(NamedTuple):
     reply: Frame | None = None
     seconds: float | None = None
     problem: str = ""
+    lived: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -52,10 +59,21 @@ class Exchange(NamedTuple):
             "problem": self.problem,
         }
 
+    def _measured(self) -> str:
+        """Return when what was sent was measured, by the battery's clock, and what it tells."""
+        if not self.lived or self.sent is None:
+            return ""
+        message = Message.parse(Frame.parse(self.sent))
+        values = {key: one for each in message.records() for key, one in each.values.items()}
+        if message.stamp is None or not values:
+            return ""
+        told = (f"{key} {values[key]} {lookup(key).unit}" for key in _SHOWN_VALUES if key in values)
+        return "  ".join((f"[{format_stamp(message.stamp)[11:]}", *told)) + "]"
+
     def __str__(self) -> str:
         what = self.name or {"command": "the server commands"}.get(self.type, "late")
         came = f"{shown(code_of(self.reply))} {_text(self.reply, _SHOWN)}" if self.reply else ""
-        told = [came.strip(), f"WRONG: {self.problem}" if self.problem else ""]
+        told = [came.strip(), self._measured(), f"WRONG: {self.problem}" if self.problem else ""]
         return f"{what}: {'  '.join(filter(None, told)) or 'sent, no reply is due'}"
 
 
