@@ -15,6 +15,10 @@ from typing import NamedTuple
 from inverterproto.quantity import Number
 
 
+_SHOWN_IN_SECONDS = 600.0
+_DAY, _YEAR = 86_400.0, 365.25 * 86_400.0
+
+
 class TimeSource(StrEnum):
     """Where a reading's time comes from."""
 
@@ -117,6 +121,24 @@ class Record:
             self.kind,
             self.via,
         )
+
+
+def span_text(seconds: float) -> str:
+    """Return a difference of times for people, no finer than it matters.
+
+    >>> [span_text(span) for span in (80.4, 3600, -4799, 302400, -178702984)]
+    ['+80 s', '+1 h', '-1 h 20 min', '+3.5 days', '-5.7 years']
+    """
+    sign, span = "-" if seconds < 0 else "+", abs(seconds)
+    if span < _SHOWN_IN_SECONDS:
+        return f"{sign}{span:.0f} s"
+    if span < 2 * _DAY:
+        hours, minutes = divmod(round(span / 60), 60)
+        parts = (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "")
+        return sign + " ".join(filter(None, parts))
+    if span < 2 * _YEAR:
+        return f"{sign}{span / _DAY:,.1f} days"
+    return f"{sign}{span / _YEAR:,.1f} years"
 
 
 def utc_text(time: float) -> str:

@@ -29,7 +29,7 @@ changed it. Of two connections with one serial the newer has the state.
 families' `Watcher`. A cloud session is a watcher that also answers; a relay only watches.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from inverterproto.reading import Dated, TimeSource
@@ -154,8 +154,8 @@ class DeviceState(Protocol):
         """Grows whenever `to_state` has something new to tell."""
         ...
 
-    def settle(self, now: float) -> list[Dated]:
-        """Return the records that are dated because their waiting is over."""
+    def settle(self, now: float) -> Sequence[Action]:
+        """Return the dates of records whose waiting is over, and what there is to tell of it."""
         ...
 
     def recall(self, record: Record, arrival: float) -> list[Dated]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inverterproto.alphaess.state import LONGEST_GAP, SILENCE, BatteryState, Gap
 from inverterproto.errors import ProtocolError
 from inverterproto.reading import Dated, TimeSource
-from inverterproto.session import Record
+from inverterproto.session import Note, Record
 from tests.alphaess_vectors import CONFIGURATION, RAW, SN, START
 
 HOUR, DAY = 3600.0, 86400.0
@@ -290,3 +290,37 @@ def test_a_configuration_that_holds_a_password_is_trusted_but_not_saved() -> Non
     assert BatteryState.from_state(state.to_state()).configuration is None
     state.trust(b'{"Status":"Success","SN":"AL2002000001234","GridCharge":"1"}', SN)
     assert BatteryState.from_state(state.to_state()).configuration == state.configuration
+
+
+# What is told of the clock
+
+
+def told(state: BatteryState) -> list[tuple[str, str]]:
+    return [(note.event, note.text) for note in state.clock_notes(SN)]
+
+
+def test_a_clock_that_jumps_is_told_once_and_what_it_was_when_three_records_agree() -> None:
+    state = heard()
+    assert told(state) == []
+    state.observe(1, START + 10 + 2 * HOUR, START + 10)
+    text = "its clock seems to have jumped by +1 h: its readings wait until that is sure, "
+    assert told(state) == [("clock-jump", f"{text}5 minutes at most")]
+    state.observe(2, START + 20 + 2 * HOUR, START + 20)
+    assert told(state) == []
+    assert len(state.observe(3, START + 30 + 2 * HOUR, START + 30)) == 3
+    text = "its clock was set by +1 h (time zone or DST): what waited is dated"
+    assert told(state) == [("clock-set", text)]
+    assert told(state) == []
+
+
+def test_one_that_did_not_jump_is_told_when_the_waiting_is_over() -> None:
+    state = heard()
+    state.observe(1, START + 5.7 * 365.25 * DAY, START + 10)
+    [note] = state.settle(START + 20)
+    assert isinstance(note, Note)
+    assert note.event == "clock-jump"
+    assert "+5.7 years" in note.text
+    dated, note = state.settle(START + 310)
+    assert dated == Dated(1, START + 10, TimeSource.ARRIVAL)
+    assert isinstance(note, Note)
+    assert note.event == "clock-as-before"

@@ -180,6 +180,11 @@ class BatteryClock:
         return max(self._greatest, default=None)
 
     @property
+    def jump(self) -> float | None:
+        """By how many seconds the clock seems to have been set, None if that is not in question."""
+        return self._live[-1].estimate - max(self._greatest) if self._live else None
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """The latest steps of the clock, oldest first."""
         return tuple(self._steps)

@@ -30,6 +30,9 @@ one. Until `approving_until` a gate takes what the cloud sends as approved; a re
 what was before is a change, too, but would have the key of what was before; so the key takes in
 that of the record before it (`key_of_change`).
 
+*What is told of the clock.* A clock that seems to have jumped makes the records wait. That is told
+once, and so is what came of it: a step, named as what it looks like, or nothing.
+
 *What is to be saved.* When something changes that cannot be known again (the configuration, a gap,
 an index), `revision` grows and `save` is called at once. Else it grows once a minute: that a
 battery was heard 50 s later than is saved does no harm, as the gap then begins a little early, and
@@ -40,13 +43,13 @@ from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple, Self
 
-from inverterproto.alphaess.clock import ZONE_GREATEST, BatteryClock
+from inverterproto.alphaess.clock import ZONE_GREATEST, BatteryClock, Step
 from inverterproto.alphaess.configuration import check_configuration
 from inverterproto.alphaess.frame import REPLY, VERSION, Frame
 from inverterproto.alphaess.masking import mask_frame
 from inverterproto.alphaess.messages import CONFIGURE
-from inverterproto.reading import Dated
-from inverterproto.session import Record
+from inverterproto.reading import Dated, span_text
+from inverterproto.session import Action, Note, Record
 
 # All in seconds.
 MINUTE = 60.0
@@ -86,11 +89,13 @@ class BatteryState:
     """
 
     __slots__ = (
+        "_doubted",
         "_heard",
         "_index",
         "_last",
         "_saved",
         "_stamp",
+        "_steps_told",
         "approving_until",
         "candidate",
         "clock",
@@ -113,6 +118,8 @@ class BatteryState:
         self._saved = 0.0  # about when the revision grew for what was heard
         self._index = 0  # of the last command that anybody gave
         self._last: dict[str, tuple[bytes, bytes]] = {}  # by kind: see `key_of_change`
+        self._doubted = False  # whether it is told that the clock seems to have jumped,
+        self._steps_told: tuple[Step, ...] = ()  # and the steps that were known then
 
     def observe(
         self, key: object, stamp: float | None, arrival: float, *, historic: bool = False
@@ -137,9 +144,31 @@ class BatteryState:
         """Take in a record that was kept undated; return what is dated by it."""
         return self.clock.observe(record.key, record.stamp, arrival, historic=record.historic)
 
-    def settle(self, now: float) -> list[Dated]:
+    def settle(self, now: float) -> list[Action]:
         """Return the records that are dated because their waiting is over."""
-        return self.clock.settle(now)
+        return [*self.clock.settle(now), *self.clock_notes()]
+
+    def clock_notes(self, serial: str | None = None) -> list[Note]:
+        """Tell, once each, that the clock seems to have jumped, and what came of it.
+
+        Args:
+            serial: the battery's, where it is known.
+        """
+        jump = self.clock.jump
+        if (jump is not None) is self._doubted:
+            return []
+        self._doubted = not self._doubted
+        steps = self.clock.steps
+        if jump is not None:
+            self._steps_told = steps
+            text = f"its clock seems to have jumped by {span_text(jump)}: its readings wait "
+            return [Note("clock-jump", f"{text}until that is sure, 5 minutes at most", serial)]
+        if steps == self._steps_told:
+            text = "its clock did not jump: what waited is dated by it, or by when it came"
+            return [Note("clock-as-before", text, serial)]
+        change, reason = steps[-1].after - steps[-1].before, steps[-1].reason
+        text = f"its clock was set by {span_text(change)} ({reason}): what waited is dated"
+        return [Note("clock-set", text, serial)]
 
     def key_of_change(self, kind: str, said: bytes) -> bytes:
         """Return the key of a record in which the battery tells of itself.

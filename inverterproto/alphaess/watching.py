@@ -298,7 +298,8 @@ class Watcher:
         historic = kind == _STORED
         record = Record(key, FAMILY, kind, serial, None, historic, stamp, raw, masked, known)
         if kind in _MEASURING and state is not None:
-            return [record, *state.observe(key, stamp, now, historic=historic)]
+            dates = state.observe(key, stamp, now, historic=historic)
+            return [record, *dates, *state.clock_notes(serial)]
         return [record, undatable(key, now, historic=historic)]
 
     def _keep_unknown(self, frame: Frame, raw: bytes, now: float, sender: str) -> list[Action]:

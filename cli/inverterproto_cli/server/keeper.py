@@ -48,7 +48,8 @@ from inverterproto_cli.store import NoStore, Store
 CLOCK_SLACK = 5.0
 """Seconds by which the host's clock may have been set back."""
 
-_SIZE = re.compile(r"\d+ bytes")
+_VARYING = re.compile(r"\d+ bytes|by [+-][^:(]*")
+"""What differs between two of the same events: they are one thing to complain of."""
 _WORTH_A_WARNING = frozenset(
     {"unknown-message", "unframed", "other-family", "out-of-place", "refused", "not-resumed"}
 )
@@ -298,7 +299,7 @@ class Keeper:
         self.counts[f"event: {note.event}"] += 1
         if note.device is not None:
             where = {**where, "device": note.device}
-        about = (note.device, _SIZE.sub("", note.text))
+        about = (note.device, _VARYING.sub("", note.text))
         level = logging.WARNING if note.event in _WORTH_A_WARNING else logging.INFO
         self._log.complain(note.event, note.text, now, about=about, level=level, **where)
 
@@ -316,11 +317,11 @@ class Keeper:
         if not self.clock_right:
             return
         for key, state in self._states.items():
+            family, serial = key
             try:
-                self.carry_out(state.settle(now), now)
+                self.carry_out(state.settle(now), now, family=family, device=serial)
                 self._write(key, state, now)
             except Exception:  # noqa: BLE001 - one device's trouble is not the others'
-                family, serial = key
                 self._log.fault("records cannot be dated", now, family=family, device=serial)
 
     def _save(self, key: tuple[str, str], state: DeviceState) -> None:
