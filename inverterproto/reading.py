@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from inverterproto.quantity import Number
 
-
 _SHOWN_IN_SECONDS = 600.0
 _DAY, _YEAR = 86_400.0, 365.25 * 86_400.0
 

@@ -307,6 +307,17 @@ def test_an_unknown_command_is_kept_with_its_bytes() -> None:
     assert events(actions) == ["unknown-message"]
 
 
+def test_a_status_that_is_no_json_is_kept_and_said() -> None:
+    watcher = Watcher(Memory())
+    watch(RAW["login"], watcher)
+    actions = watch(raw_frame(1, 16, b'{"SN": '), watcher)
+    (record,) = records(actions)
+    assert (record.kind, record.known) == ("status", False)
+    (note,) = [action for action in actions if isinstance(action, Note)]
+    assert note.event == "unknown-message"
+    assert note.text == "from the device: status, 16 bytes, is no JSON; kept"
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -104,6 +104,7 @@ class TestSubCommands:
             ("[layout.show]\njson = 1", "json of layout show cannot be 1: it is true or false"),
             ("[layout]\nshow = 3", "layout has no option 'show'"),
             ("[decode.json]\na = 1", "json of decode cannot be {'a': 1}"),
+            ('[decode]\nconfidence = "D"', "config.toml)"),
         ],
     )
     def test_what_is_wrong_in_it_is_told(self, file: Path, text: str, complaint: str) -> None:

@@ -87,16 +87,16 @@ class TestList:
         store = filled(tmp_path / "own.db", came)
         assert by_serial(store)[LOGGER]["firmware"] == "MW_08_0501_1.58"
 
-    def test_people_get_a_table_the_one_last_heard_first(self, store: Path) -> None:
+    def test_people_get_a_table_each_logger_with_its_inverters_below_it(self, store: Path) -> None:
         shown = devices("--store", store)
         assert shown.err == f"store: {store}\n"
         head, first, *rest = shown.out.splitlines()
         assert head.split()[:4] == ["serial", "family", "via", "model"]
-        assert first.startswith(f"{MICRO}  ")
-        assert "Deye micro-inverter" in first
-        assert len(rest) == 4
+        assert [line.split()[0] for line in (first, *rest)] == [LOGGER, MICRO, STICK, TSUN, SN]
+        assert "Deye micro-inverter" in rest[0]
+        assert "2024-04-08 17:14  " in rest[0]
         assert "Storion-GINLANG-S5 " in rest[-1]
-        assert "+39,712 s" in rest[-1]
+        assert "+11 h 2 min" in rest[-1]
 
     @pytest.mark.parametrize("width", [60, 100])
     def test_on_a_terminal_it_fits(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from inverterproto_cli.csv_table import CsvWriter
 from inverterproto_cli.local_time import LocalTimes, parse_since
 from inverterproto_cli.readings import LIMIT, new_records
 from inverterproto_cli.server.live import line
@@ -71,17 +72,32 @@ class TestJson:
             "family": "deye", **reading, "arrival": "2024-04-08T17:14:10Z", "answered": "us",
         }  # fmt: skip
 
-    def test_the_newest_come_first_and_the_undated_last(self, store: Path) -> None:
-        times = [one["time"] for one in as_json(store)]
-        assert times == [*sorted(filter(None, times), reverse=True), None]
+    @pytest.mark.parametrize("device", [(), ("--device", LOGGER)])
+    def test_the_newest_come_first_and_the_undated_as_they_came(
+        self, store: Path, device: tuple[str, ...]
+    ) -> None:
+        found = as_json(store, *device)
+        assert None in [one["time"] for one in found]
+        times = [one["time"] or one["arrival"] for one in found]
+        assert times == sorted(times, reverse=True)
+        assert as_json(store, "--oldest-first", *device) == found[::-1]
+        assert as_json(store, "--oldest-first", "--limit", "1", *device) == found[:1]
 
     def test_a_logger_stands_for_what_it_carries(self, store: Path) -> None:
         assert {one["device"] for one in as_json(store, "--device", LOGGER)} == {MICRO, LOGGER}
         assert as_json(store, "--device", "7") == []
 
-    def test_since_leaves_out_what_is_older_or_undated(self, store: Path) -> None:
-        assert len(as_json(store, "--since", "2024-04-08T17:00:00Z")) == 1
-        assert len(as_json(store, "--since", "100000d")) == len(as_json(store)) - 1
+    def test_since_and_until_leave_out_what_is_older_or_later(self, store: Path) -> None:
+        every = as_json(store)
+        later = as_json(store, "--since", "2024-04-08T17:00:00Z")
+        before = as_json(store, "--until", "2024-04-08T17:00:00Z")
+        assert 1 < len(later) < len(every)
+        assert later + before == every
+        moment = before[0]["time"]
+        assert as_json(store, "--since", moment, "--until", "2024-04-08T17:00:00Z") == [before[0]]
+        assert as_json(store, "--until", moment) == before[1:]
+        up = as_json(store, "--since", moment, "--until", "2024-04-08T17:00:00Z", "--oldest-first")
+        assert up == [before[0]]
 
     def test_the_confidence_may_be_another(self, tmp_path: Path) -> None:
         store = filled(tmp_path / "own.db", [Came(raw("solis-0504"))])
@@ -105,6 +121,32 @@ class TestTable:
     def test_it_fits(self, store: Path) -> None:
         assert max(map(len, readings(store).out.splitlines())) <= 120
 
+    def test_it_has_as_many_columns_as_the_terminal_has_room_for(
+        self, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "200")
+        head, *rows = readings(store, "--device", SN).out.splitlines()
+        assert "state_of_charge %" in head
+        assert "load_power W" in head
+        assert 160 < max(map(len, (head, *rows))) <= 200
+
+    def test_it_has_the_columns_that_are_asked_for(self, store: Path) -> None:
+        head, *rows = readings(
+            store, "--columns", "state_of_charge,grid_frequency"
+        ).out.splitlines()
+        assert head.split()[4:] == ["state_of_charge", "%", "grid_frequency", "Hz"]
+        assert SN in rows[-1]
+        assert LOGGER not in readings(store, "--columns", "state_of_charge").out
+
+    def test_what_has_no_time_is_shown_with_that_of_its_arrival(self, tmp_path: Path) -> None:
+        """A clock that jumped: nobody knows yet what the second status is of."""
+        came = [SEEN[0], Came(status(FIRST), START + 20, "alphaess")]
+        rows = readings(filled(tmp_path / "own.db", came)).out.splitlines()[1:]
+        assert [row.split("  ")[0] for row in rows] == [
+            "~2021-03-24 00:00:20",
+            "2021-03-24 00:00:00",
+        ]
+
     def test_so_many_are_shown_and_it_says_that_there_are_more(self, tmp_path: Path) -> None:
         store = many(tmp_path / "own.db", LIMIT + 1)
         shown = readings(store)
@@ -125,14 +167,55 @@ class TestTable:
 class TestCsv:
     def test_it_has_the_columns_of_decode_and_more(self, store: Path) -> None:
         rows = list(csv.DictReader(StringIO(readings(store, "--csv").out)))
-        assert len(rows) == len(as_json(store))
+        assert len(rows) == len(as_json(store)) - 1, "a handshake measured nothing"
+        whole = list(csv.DictReader(StringIO(readings(store, "--csv", "--all").out)))
+        assert len(whole) == len(rows) + 1
         micro = next(row for row in rows if row["device"] == MICRO)
         assert (micro["family"], micro["active_power"], micro["answered"]) == ("deye", "4", "us")
         assert micro["arrival"] == "2024-04-08T17:14:10Z"
 
-    def test_it_cannot_be_followed(self, store: Path) -> None:
-        shown = readings(store, "--csv", "--follow")
-        assert (shown.code, shown.out) == (2, "")
+    def test_it_has_the_columns_that_are_asked_for(self, store: Path) -> None:
+        shown = readings(store, "--csv", "--columns", "state_of_charge, pv_power")
+        head, *rows = shown.out.splitlines()
+        assert head.endswith(",answered,state_of_charge,pv_power")
+        assert len(rows) == 4
+        assert readings(store, "--columns", "state_of_charge", "--csv").out.count("\n") == 1 + 2
+        assert readings(store, "--columns", "charge").code == 2
+
+    def test_it_can_be_followed_and_has_the_columns_of_the_first_ones(self, store: Path) -> None:
+        with Program("readings", "-f", "--csv", "--store", store) as following:
+            following.line(f",{MICRO},|^deye,{MICRO}", of="out")
+            assert following.stop() == 0
+        rows = list(csv.DictReader(StringIO("\n".join(following.out))))
+        assert [row["device"] for row in rows][:2] == [SN, SN]
+        assert rows[0]["pv_power"]
+
+    def test_one_that_begins_with_nothing_has_the_columns_of_what_comes_first(self) -> None:
+        out = StringIO()
+        table = CsvWriter(out, ("device",))
+        table.begin()
+        assert out.getvalue() == ""
+        table.add({"device": "a", "values": {"pv_power": 1}}, ["pv_power"])
+        table.add({"device": "b", "values": {"pv_power": 2, "load_power": 3}}, ["load_power"])
+        assert out.getvalue() == "device,pv_power\na,1\nb,2\n"
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--json", "--csv"),
+            ("--json", "--columns", "pv_power"),
+            ("--all",),
+            ("--json", "--all"),
+            ("--follow", "--until", "today"),
+            ("--follow", "--oldest-first"),
+        ],
+    )
+    def test_options_that_have_no_effect_are_refused(
+        self, store: Path, options: tuple[str, ...]
+    ) -> None:
+        assert readings(store, *options).code == 2
 
 
 class TestSince:
@@ -156,7 +239,16 @@ class TestSince:
     def test_it_may_be_a_time_local_if_it_does_not_say(self, text: str) -> None:
         assert parse_since(text, 0) == FIRST
 
-    @pytest.mark.parametrize("text", ["", "soon", "2", "h", "-2h", "9" * 400 + "h"])
+    def test_it_may_be_a_day_or_the_time_of_one(self) -> None:
+        """It is 19:14:10 in Berlin."""
+        midnight = FIRST - (19 * 3600 + 14 * 60 + 10)
+        assert parse_since("today", FIRST) == midnight
+        assert parse_since("Yesterday", FIRST) == midnight - 86_400
+        assert parse_since("17:44", FIRST) == midnight + 17 * 3600 + 44 * 60
+        assert parse_since("9:05:01", FIRST) == midnight + 9 * 3600 + 5 * 60 + 1
+        assert parse_since("19:15", FIRST) == midnight - 86_400 + 19 * 3600 + 15 * 60
+
+    @pytest.mark.parametrize("text", ["25:00", "1:7", "", "soon", "2", "h", "-2h", "9" * 400 + "h"])
     def test_what_is_no_time_is_wrong_usage(self, text: str, store: Path) -> None:
         shown = readings(store, "--since", text)
         assert shown.code == 2
@@ -167,7 +259,7 @@ class TestSince:
         assert times.head("time") == "time (+02:00)"
         assert times.text(FIRST) == "2024-04-08 19:14:10"
         assert times.text(FIRST - 60 * 86400) == "2024-02-08 18:14:10+0100"
-        assert times.text(None) == "unknown"
+        assert times.text(FIRST, "minutes") == "2024-04-08 19:14"
 
 
 def looks(*steps: Callable[[], object]) -> Callable[[], bool]:

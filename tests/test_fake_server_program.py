@@ -53,7 +53,7 @@ class TestStartAndEnd:
         with fake_server("--store", store) as server:
             line = server.line("listening on")
             [port] = server.ports()
-            assert f"127.0.0.1:{port}; records are kept in {store}; only this machine" in line
+            assert f"127.0.0.1:{port}; records are kept in {store}; nothing but this" in line
             ask(port, DATA)
             assert server.stop(number) == 0
             assert "stopping" in server.line("stopping")
@@ -378,9 +378,12 @@ def test_the_start_line_says_what_only_this_machine_reaches() -> None:
     everywhere, inside = Address("0.0.0.0", 10000), Address("::1", 7778)
     assert start_line([everywhere], "kept") == "listening on 0.0.0.0:10000; kept"
     assert start_line([everywhere, inside], "kept") == (
-        "listening on 0.0.0.0:10000, [::1]:7778; kept; only this machine itself reaches [::1]:7778"
+        "listening on 0.0.0.0:10000, [::1]:7778; kept; "
+        "nothing but this machine itself reaches [::1]:7778"
     )
-    assert start_line([inside], "kept").endswith("; only this machine itself reaches it")
+    assert start_line([inside], "kept").endswith(
+        "; nothing but this machine itself reaches this address"
+    )
 
 
 def test_the_first_message_imports_nothing() -> None:

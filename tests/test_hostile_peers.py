@@ -175,13 +175,14 @@ async def test_nothing_grows_without_a_bound(
         await attacked(listener, port, ATTACKS, 2)
         before = sizes(listener)
         check_bounds(before)
+        counted = set(listener.keeper.counts)
         assert before["states"] == MOST_DEVICES, "the attack was none"
         await attacked(listener, port, ATTACKS, 3)
         after = sizes(listener)
         check_bounds(after)
-        assert {name: after[name] for name in ("states", "counts")} == {
-            name: before[name] for name in ("states", "counts")
-        }
+        assert after["states"] == before["states"]
+        # Which of the sessions' few events there are depends upon who was heard when.
+        assert {name for name in listener.keeper.counts if "event: " not in name} <= counted
         assert listener.keeper.counts["ended: a fault of this program"] == 0
     assert shown
     events = {getattr(line, "event", None) for line in caplog.records}

@@ -205,12 +205,13 @@ async def test_reading_follows_an_index_however_it_is_asked(path: Path) -> None:
             asked: list[str] = []
             reader._connection.set_trace_callback(asked.append)
             assert len(list(reader.newest())) == len(list(reader.newest("2712345678"))) == 2
-            assert len(list(reader.newest(None, NOW))) == 1
+            assert len(list(reader.newest(None, NOW, NOW + 60))) == 2
+            assert len(list(reader.newest(oldest_first=True))) == 2
             assert reader.latest(1, "handshake") is None
             list(reader.unknown())
             reader._connection.set_trace_callback(None)
             looks = [text for text in asked if "FROM record" in text]
-            assert len(looks) == 9
+            assert len(looks) == 12
             for text in looks:
                 [*plan] = reader._connection.execute(
                     f"EXPLAIN QUERY PLAN {text.replace('Inf', '9e999')}"
@@ -238,7 +239,7 @@ async def test_opening_goes_through_no_more_records_than_it_has_to(path: Path) -
         db.close()
 
 
-async def test_the_undated_come_last_in_the_order_of_their_arrival(
+async def test_the_undated_stand_where_they_came(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inverterproto_cli.store.reader.PAGE", 2)
@@ -252,7 +253,9 @@ async def test_the_undated_come_last_in_the_order_of_their_arrival(
         with Reader(path) as reader:
             for device in (None, "2712345678"):
                 found = [(kept.stamp or 0) - 1000 for kept in reader.newest(device)]
-                assert found == [4, 5, 3, 9, 8, 7, 6, 2, 1], device
+                assert found == [4, 9, 8, 7, 6, 5, 3, 2, 1], device
+                ascending = reader.newest(device, oldest_first=True)
+                assert [(kept.stamp or 0) - 1000 for kept in ascending] == found[::-1], device
             assert [kept.stamp for kept in reader.newest("0")] == [1004, 1008, 1006, 1002]
 
 

@@ -1,5 +1,6 @@
 """Tables for people: columns of text, as wide as they need to be."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -38,5 +39,7 @@ def _cut(cell: str, width: int) -> str:
 
 
 def terminal_width() -> int | None:
-    """Return how wide the terminal is that standard output is; None if it is none."""
-    return shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else None
+    """Return how wide the terminal is that standard output is, or what `COLUMNS` says; or None."""
+    if not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
+        return None
+    return shutil.get_terminal_size((WIDTH, 24)).columns

@@ -27,13 +27,20 @@ class CsvWriter:
     Args:
         out: where to.
         identity: the columns that the table begins with.
+        keys: the quantities that follow; those that occur if none are given.
     """
 
-    def __init__(self, out: TextIO, identity: Sequence[str] = IDENTITY) -> None:
+    def __init__(
+        self, out: TextIO, identity: Sequence[str] = IDENTITY, keys: Sequence[str] = ()
+    ) -> None:
         self.out = out
         self._identity = identity
+        self._chosen = list(keys)
+        self._begun = False
         self._rows = SpooledTemporaryFile(max_size=_IN_MEMORY, mode="w+", encoding="utf-8")  # noqa: SIM115 - closed in close()
         self._keys: set[str] = set()
+        self._table = csv.writer(out, lineterminator="\n")
+        self._told = False  # whether the head is written
 
     def write(self, decoded: Decoded) -> None:
         """Keep the readings of one item."""
@@ -44,21 +51,48 @@ class CsvWriter:
         """Keep a reading as JSON has it; `values` are the keys of its quantities."""
         self._keys.update(values)
         self._rows.write(json.dumps(row) + "\n")
+        if self._begun:
+            self.begin()
 
     def close(self) -> None:
         """Write the table."""
+        self._head()
+        self._body()
+        self._rows.close()
+        self.out.flush()
+
+    def begin(self) -> None:
+        """Write what there is, if there is anything: from then on each reading as it comes.
+
+        The columns are those of the readings so far.
+        """
+        if not (self._keys or self._chosen):
+            self._begun = True
+            return
+        if not self._told:
+            self._head()
+        self._begun = True
+        self._body()
+        self._rows.seek(0)
+        self._rows.truncate()
+        self.out.flush()
+
+    def _head(self) -> None:
         order = {key: index for index, key in enumerate(QUANTITIES)}
         # cell2 before cell10: of keys of one kind the shorter comes first
-        keys = sorted(self._keys, key=lambda key: (order[template_of(key)], len(key), key))
-        table = csv.writer(self.out, lineterminator="\n")
-        table.writerow((*self._identity, *keys))
+        self._chosen = self._chosen or sorted(
+            self._keys, key=lambda key: (order[template_of(key)], len(key), key)
+        )
+        self._told = True
+        self._table.writerow((*self._identity, *self._chosen))
+
+    def _body(self) -> None:
         self._rows.seek(0)
         for line in self._rows:
             row = json.loads(line)
             cells = [_cell(row[name]) for name in self._identity]
-            table.writerow((*cells, *(_cell(row["values"].get(key)) for key in keys)))
-        self._rows.close()
-        self.out.flush()
+            values = (_cell(row["values"].get(key)) for key in self._chosen)
+            self._table.writerow((*cells, *values))
 
 
 def _cell(value: object) -> object:

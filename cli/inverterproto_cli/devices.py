@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from inverterproto_cli.store.about import About
     from inverterproto_cli.store.reader import Device, Reader
 
+_WITH_LOGGERS = "deye"
+"""The family whose inverters are carried by loggers."""
+
 
 @click.group("devices", invoke_without_command=True)
 @store_option
@@ -33,7 +36,7 @@ def command(ctx: click.Context, store_path: str | None, as_json: bool) -> None: 
     with reading(path) as reader:
         from inverterproto_cli.store.about import about
 
-        found = [(device, about(reader, device)) for device in reader.devices()]
+        found = [(device, about(reader, device)) for device in _in_order(reader.devices())]
     if as_json:
         for device, known in found:
             click.echo(json.dumps(_to_json(device, known)))
@@ -41,6 +44,23 @@ def command(ctx: click.Context, store_path: str | None, as_json: bool) -> None: 
         _show(found)
     else:
         click.echo("no devices yet", err=True)
+
+
+def _in_order(devices: "list[Device]") -> "list[Device]":
+    """Return each logger with the inverters that it carries below it, then all others.
+
+    Of each kind the one last heard comes first, as they are given.
+    """
+    by_logger: dict[str, list[Device]] = {}
+    for device in devices:
+        if device.family == _WITH_LOGGERS:
+            by_logger.setdefault(device.via or device.serial, []).append(device)
+    ordered = [
+        device
+        for logger, some in by_logger.items()
+        for device in sorted(some, key=lambda one: one.serial != logger)
+    ]
+    return ordered + [device for device in devices if device.family != _WITH_LOGGERS]
 
 
 def _to_json(device: "Device", known: "About") -> dict[str, object]:
@@ -61,6 +81,7 @@ def _to_json(device: "Device", known: "About") -> dict[str, object]:
 
 
 def _show(found: "list[tuple[Device, About]]") -> None:
+    from inverterproto.reading import span_text
     from inverterproto_cli.local_time import LocalTimes
     from inverterproto_cli.show import printable
 
@@ -78,9 +99,9 @@ def _show(found: "list[tuple[Device, About]]") -> None:
                 device.via if device.via != device.serial else None,
                 known.model or known.kind or known.sensor_type,
                 known.firmware,
-                times.text(device.first),
-                times.text(device.last),
-                None if known.clock_offset is None else f"{known.clock_offset:+,.0f} s",
+                times.text(device.first, "minutes"),
+                times.text(device.last, "minutes"),
+                None if known.clock_offset is None else span_text(known.clock_offset),
                 device.answered,
             )
         )

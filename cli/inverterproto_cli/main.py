@@ -17,6 +17,7 @@ from io import TextIOWrapper
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 COMMANDS = {
     "decode": "Show what bytes of an inverter, logger or battery say.",
@@ -42,6 +43,11 @@ class LazyGroup(click.Group):
         """Run a command; standard output that takes no more is no reason for a traceback."""
         try:
             return super().invoke(ctx)
+        except click.BadParameter as error:
+            if ctx.obj is None or not _is_from_file(error):
+                raise
+            text = f"{error.message} (configuration {ctx.obj.path})"
+            raise click.BadParameter(text, error.ctx, error.param, error.param_hint) from error
         except BrokenPipeError:
             _abandon_output()
             ctx.exit(0)
@@ -65,6 +71,14 @@ class LazyGroup(click.Group):
         """Write the commands' lines without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _is_from_file(error: click.BadParameter) -> bool:
+    """Return whether a value that is wrong comes from the configuration file."""
+    if error.ctx is None or error.param is None:
+        return False
+    source = error.ctx.get_parameter_source(error.param.name or "")
+    return source is ParameterSource.DEFAULT_MAP
 
 
 def _abandon_output() -> None:

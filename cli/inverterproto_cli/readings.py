@@ -1,14 +1,15 @@
 """`inverterproto readings`: what is in the store, decoded by today's layouts; or as it comes.
 
-A table is written block by block, so that it begins at once however much there is; each block has
-the columns that occur in it and fit. Following, new records are looked for once a second, by the
-number that each gets when it is dated: what comes late is shown when it comes.
+A table is written block by block (`readings_table.py`), so that it begins at once however much
+there is. A CSV table that is followed has the columns of its first readings. Following, new records
+are looked for once a second, by the number that each gets when it is dated: what comes late is
+shown when it comes.
 """
 
 import json
 import select
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from time import time
@@ -20,6 +21,7 @@ from inverterproto_cli.looking import path_of, reading, store_option
 
 if TYPE_CHECKING:
     from inverterproto.reading import Reading
+    from inverterproto_cli.csv_table import CsvWriter
     from inverterproto_cli.store.reader import Kept
 
 LIMIT = 50
@@ -29,9 +31,29 @@ LOOK_BACK = 10
 MOST_LOOK_BACK = 10_000
 EVERY = 1.0
 """Seconds between looks at what is new."""
-_BLOCK = 200
 
 Found = tuple["Kept", "Reading"]
+
+
+def _parse_columns(
+    _ctx: click.Context, _option: click.Parameter, value: str | None
+) -> tuple[str, ...]:
+    """Return the quantities of a list.
+
+    Raises:
+        click.BadParameter: there is none of a name.
+    """
+    if value is None:
+        return ()
+    from inverterproto.quantity import lookup
+
+    keys = tuple(dict.fromkeys(key.strip() for key in value.split(",") if key.strip()))
+    for key in keys:
+        try:
+            lookup(key)
+        except KeyError:
+            raise click.BadParameter(f"there is no quantity {key!r}.") from None
+    return keys
 
 
 @click.command("readings")
@@ -46,7 +68,13 @@ Found = tuple["Kept", "Reading"]
     "--since",
     metavar="TIME",
     envvar="INVERTERPROTO_SINCE",
-    help="Only what was measured since: 2h, 3d, 2024-04-08T17:14.",
+    help="Only what was measured since: 2h, 3d, today, yesterday, 17:44, 2024-04-08T17:14.",
+)
+@click.option(
+    "--until",
+    metavar="TIME",
+    envvar="INVERTERPROTO_UNTIL",
+    help="Only what was measured before; as --since.",
 )
 @click.option(
     "--limit",
@@ -63,18 +91,29 @@ Found = tuple["Kept", "Reading"]
     help="Show the last ones, and then what comes, as it comes.",
 )
 @click.option(
-    "--json",
-    "form",
-    flag_value="json",
-    envvar="INVERTERPROTO_FORM",
-    help="One JSON object a line.",
+    "--oldest-first",
+    is_flag=True,
+    envvar="INVERTERPROTO_OLDEST_FIRST",
+    help="Show the oldest of them first.",
 )
 @click.option(
-    "--csv",
-    "form",
-    flag_value="csv",
-    envvar="INVERTERPROTO_FORM",
-    help="A CSV table.",
+    "--json", "as_json", is_flag=True, envvar="INVERTERPROTO_JSON", help="One JSON object a line."
+)
+@click.option("--csv", "as_csv", is_flag=True, envvar="INVERTERPROTO_CSV", help="A CSV table.")
+@click.option(
+    "--columns",
+    callback=_parse_columns,
+    metavar="KEY,...",
+    envvar="INVERTERPROTO_COLUMNS",
+    help="The quantities that a table or CSV shows.  [default: what was measured; in a table, what "
+    "fits]",
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    envvar="INVERTERPROTO_ALL",
+    help="With --csv: also what only describes a device.",
 )
 @click.option(
     "--confidence",
@@ -89,53 +128,91 @@ def command(
     store_path: str | None,
     device: str | None,
     since: str | None,
+    until: str | None,
     limit: int | None,
     follow: bool,  # noqa: FBT001 - click's way to hand over an option
-    form: str | None,
+    oldest_first: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+    as_csv: bool,  # noqa: FBT001
+    columns: tuple[str, ...],
+    everything: bool,  # noqa: FBT001
     confidence: str,
 ) -> None:
     """Show what was measured, the newest first, or as it comes.
 
     \b
     inverterproto readings
-    inverterproto readings --since 2d --csv > readings.csv
+    inverterproto readings --since yesterday --until today --csv > readings.csv
+    inverterproto readings --columns pv_power,battery_power,state_of_charge
     inverterproto readings --follow --json --device 2301234567
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     from inverterproto_cli.local_time import parse_since
 
-    if follow and form == "csv":
-        raise click.UsageError("--follow shows readings as they come, a CSV table has an end.")
-    oldest = None if since is None else parse_since(since, time())
+    if as_json and as_csv:
+        raise click.UsageError("Either --json or --csv.")
+    if as_json and columns:
+        raise click.UsageError("--columns has no effect with --json, which tells everything.")
+    if everything and not as_csv:
+        raise click.UsageError("--all has no effect without --csv.")
+    if follow and (until is not None or oldest_first):
+        raise click.UsageError("--follow has no --until, and shows what comes as it comes.")
+    now = time()
+    oldest = None if since is None else parse_since(since, now)
+    end = None if until is None else parse_since(until, now, "--until")
     path = path_of(store_path)
-    confidence = confidence.upper()
+    wanted = Wanted(confidence.upper(), columns, everything=everything or as_json)
     if follow:
         from inverterproto_cli.stop import STOP
 
+        form = "json" if as_json else "csv" if as_csv else ""
         with STOP:
-            _follow(path, device, oldest, limit, confidence, as_json=form == "json")
+            _follow(path, device, oldest, limit, wanted, form)
         return
-    if limit is None and form is None and oldest is None:
+    as_table = not (as_json or as_csv)
+    if limit is None and as_table and oldest is None:
         limit = LIMIT
     with reading(path) as reader:
-        found = _found(reader.newest(device, oldest), confidence)
-        if form is None:
-            found = filter(_is_measured, found)
-        _show(islice(found, limit or None), form)
-        if next(found, None) is not None and form is None:
+        ascending = oldest_first and not limit
+        records = reader.newest(device, oldest, end, oldest_first=ascending)
+        found = wanted.found(records)
+        shown: Iterable[Found] = islice(found, limit or None)
+        if oldest_first and limit:
+            shown = reversed(list(shown))
+        _show(shown, columns, as_json=as_json, as_csv=as_csv)
+        if limit and as_table and next(found, None) is not None:
             click.echo(f"the newest {limit:,} (--limit 0 shows all)", err=True)
 
 
-def _found(records: Iterable["Kept"], confidence: str) -> Iterator[Found]:
-    for kept in records:
-        for one in kept.readings(confidence):
-            yield kept, one
+class Wanted:
+    """Which readings somebody wants to see.
 
+    Args:
+        confidence: the least of their fields.
+        columns: the quantities of which each shows one at least; any if there are none.
+        everything: whether also what only describes a device.
 
-def _is_measured(found: Found) -> bool:
-    """Return whether a table has something to show: it has no room for what describes a device."""
-    from inverterproto.quantity import lookup
+    Attributes:
+        columns: these.
+    """
 
-    return any(not lookup(key).diagnostic for key in found[1].values)
+    def __init__(self, confidence: str, columns: Sequence[str], *, everything: bool) -> None:
+        self._confidence = confidence
+        self.columns = columns
+        self._everything = everything
+
+    def found(self, records: Iterable["Kept"]) -> Iterator[Found]:
+        """Yield the wanted readings of records."""
+        for kept in records:
+            for one in kept.readings(self._confidence):
+                if self._is_wanted(one.values):
+                    yield kept, one
+
+    def _is_wanted(self, values: Iterable[str]) -> bool:
+        from inverterproto.quantity import lookup
+
+        if self.columns:
+            return not set(self.columns).isdisjoint(values)
+        return self._everything or any(not lookup(key).diagnostic for key in values)
 
 
 def to_json(kept: "Kept", one: "Reading") -> dict[str, object]:
@@ -150,74 +227,26 @@ def to_json(kept: "Kept", one: "Reading") -> dict[str, object]:
     }
 
 
-def _show(found: Iterable[Found], form: str | None) -> None:
-    if form == "json":
+def _show(found: Iterable[Found], columns: Sequence[str], *, as_json: bool, as_csv: bool) -> None:
+    if as_json:
         for kept, one in found:
             sys.stdout.write(json.dumps(to_json(kept, one)) + "\n")
-    elif form == "csv":
-        from inverterproto_cli.csv_table import IDENTITY, CsvWriter
-
-        table = CsvWriter(sys.stdout, ("family", *IDENTITY, "arrival", "answered"))
+    elif as_csv:
+        table = _csv_writer(columns)
         for kept, one in found:
             table.add(to_json(kept, one), one.values)
         table.close()
     else:
-        _show_table(found)
+        from inverterproto_cli.readings_table import show_table
+
+        if not show_table(found, columns):
+            click.echo("no readings", err=True)
 
 
-# The table
+def _csv_writer(columns: Sequence[str]) -> "CsvWriter":
+    from inverterproto_cli.csv_table import IDENTITY, CsvWriter
 
-
-def _show_table(found: Iterable[Found]) -> None:
-    from inverterproto_cli.columns import WIDTH, print_columns, terminal_width
-    from inverterproto_cli.local_time import LocalTimes
-    from inverterproto_cli.show import printable
-
-    times = LocalTimes(time())
-    width = terminal_width() or WIDTH
-    head = (times.head("time"), "device", "kind")
-    found = iter(found)
-    empty = True
-    while block := [one for _, one in islice(found, _BLOCK)]:
-        rows = [
-            (times.text(one.time), printable(one.device or "unknown"), _kind(one)) for one in block
-        ]
-        used = sum(max(map(len, column)) + 2 for column in zip(head, *rows, strict=True))
-        columns = list(_fitting(block, width - used))
-        heads = [name for name, _ in columns]
-        cells = (
-            zip(*(values for _, values in columns), strict=True) if columns else [()] * len(rows)
-        )
-        print_columns(
-            (*head, *heads), ((*row, *more) for row, more in zip(rows, cells, strict=True))
-        )
-        empty = False
-    if empty:
-        click.echo("no readings", err=True)
-
-
-def _kind(one: "Reading") -> str:
-    return f"{one.kind}, historic" if one.historic and one.kind != "stored" else one.kind
-
-
-def _fitting(block: list["Reading"], width: int) -> Iterator[tuple[str, list[str]]]:
-    """Yield columns, one a quantity, what matters most first, while there is room."""
-    from inverterproto.quantity import lookup
-    from inverterproto_cli.server.live import FIRST
-    from inverterproto_cli.show import printable
-
-    occur = dict.fromkeys(key for one in block for key in one.values)
-    keys = [key for key in FIRST if key in occur]
-    keys += [key for key in occur if key not in FIRST and not lookup(key).diagnostic]
-    for key in keys:
-        unit = lookup(key).unit
-        name = f"{key} {unit}" if unit else key
-        cells = [printable(str(one.values.get(key, ""))) for one in block]
-        longest = max(len(name), *map(len, cells))
-        width -= longest + 2
-        if width < 0:
-            return
-        yield f"{name:>{longest}}", [f"{cell:>{longest}}" for cell in cells]
+    return CsvWriter(sys.stdout, ("family", *IDENTITY, "arrival", "answered"), columns)
 
 
 # As it comes
@@ -228,39 +257,44 @@ def _follow(
     device: str | None,
     since: float | None,
     limit: int | None,
-    confidence: str,
-    *,
-    as_json: bool,
+    wanted: Wanted,
+    form: str,
 ) -> None:
     from inverterproto_cli.local_time import LocalTimes
     from inverterproto_cli.server.live import line
 
     times = LocalTimes(time())
+    table = _csv_writer(wanted.columns) if form == "csv" else None
 
     def show(kept: "Kept") -> None:
-        for found in _found([kept], confidence):
-            if as_json:
+        for found in wanted.found([kept]):
+            if form == "json":
                 sys.stdout.write(json.dumps(to_json(*found)) + "\n")
-            elif _is_measured(found):
-                sys.stdout.write(line(found[1], times) + "\n")
+            elif table is not None:
+                table.add(to_json(*found), found[1].values)
+            else:
+                sys.stdout.write(line(found[1], times, found[0].arrival, wanted.columns) + "\n")
 
     most = min(limit or MOST_LOOK_BACK, MOST_LOOK_BACK)
     with reading(path) as reader:
         number = reader.last_number()
         if limit is None and since is None:
             most = LOOK_BACK
-        last = islice(reader.newest(device, since), most)
-        before = [kept for kept in last if (kept.number or 0) <= number]
-    if not as_json:
+        # What waits for its date is shown when it has got it.
+        delivered = (one for one in reader.newest(device, since) if 0 < (one.number or 0) <= number)
+        before = list(islice(delivered, most))
+    if not form:
         click.echo(f"times are local, UTC{times.head('').strip(' ()')}", err=True)
     for kept in reversed(before):
         show(kept)
+    if table is not None:
+        table.begin()
     sys.stdout.flush()
     for kept in new_records(path, number, wait):
         asked_for = device is None or device in (kept.device, kept.via)
         if asked_for and (since is None or kept.time is None or kept.time >= since):
             show(kept)
-        sys.stdout.flush()
+            sys.stdout.flush()
 
 
 def new_records(path: Path, number: int, wait: Callable[[], bool]) -> Iterator["Kept"]:

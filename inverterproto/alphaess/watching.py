@@ -207,7 +207,10 @@ class Watcher:
             masked=kept is not frame,
             known=message.content.form is Form.JSON,
         )
-        if kind == _LOGIN and not self.refused:
+        if message.content.form is not Form.JSON and not self.refused:
+            what = f"{message.name}, {len(raw)} bytes, is no JSON"
+            actions.append(Note("unknown-message", f"from the {DEVICE}: {what}; kept", self.serial))
+        elif kind == _LOGIN and not self.refused:
             actions.append(Note("login", "a battery logs in", self.serial))
         return actions
 

@@ -36,8 +36,8 @@ from typing import TYPE_CHECKING, Any
 
 from inverterproto.families import FAMILIES, HEAD, recognise
 from inverterproto.reading import Dated
-from inverterproto.session import Action, Close, CloudSession, Record, Send
-from inverterproto.stream import Framed, Framing, Item, Reason, StreamDecoder
+from inverterproto.session import Action, Close, CloudSession, Note, Record, Send
+from inverterproto.stream import Framed, Framing, Item, Reason, StreamDecoder, Unframed
 from inverterproto_cli.server.logs import Where
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ HEAVY = 0.002
 LIGHT = 1024
 """Bytes that cannot be as much work, whatever they are: they need no watch."""
 _TLS = (
-    "this device encrypts (TLS): nothing can be read. Its firmware is a newer one; see the "
-    "documentation for what can be done"
+    "this device encrypts (TLS), and trusts its maker's cloud alone: with this firmware nothing "
+    "can be done here; see docs/point-a-device.md"
 )
 _NO_ROOM = "too much waits for the store (--max-waiting)"
 
@@ -212,7 +212,10 @@ class DeviceConnection(asyncio.BufferedProtocol):
             session = self._session
             if session is None or item.framing is not self._framing:
                 session = self._session_of(item)
-            if not self._act(session.receive(item, now), answers, now):
+            actions = session.receive(item, now)
+            if isinstance(item, Unframed) and item.reason is Reason.TLS:  # that is told
+                actions = [each for each in actions if type(each) is not Note]
+            if not self._act(actions, answers, now):
                 break
         self._send(answers)
 

@@ -230,6 +230,11 @@ class Keeper:
             f"neither kept nor answered: {self._most_devices} devices are the most (--max-devices)"
         )
 
+    def _has_refused(self, device: str | None, family: str | None) -> bool:
+        """Return whether a device has no state here, which was told then."""
+        key = family or "", device or ""
+        return key not in self._states and self._refusal(key) is not None
+
     def forget(self, serial: str) -> None:
         """Know nothing of a device any more; the store is another matter."""
         for key in [(family, serial) for family in FAMILIES]:
@@ -297,6 +302,8 @@ class Keeper:
 
     def _note(self, note: Note, now: float, where: Where) -> None:
         self.counts[f"event: {note.event}"] += 1
+        if note.event == "refused" and self._has_refused(note.device, where.get("family")):
+            return
         if note.device is not None:
             where = {**where, "device": note.device}
         about = (note.device, _VARYING.sub("", note.text))

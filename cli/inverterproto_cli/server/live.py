@@ -6,6 +6,7 @@ what they send is still kept. It is said.
 
 import json
 import logging
+from collections.abc import Sequence
 from time import time
 
 from inverterproto.families import FAMILIES
@@ -18,8 +19,8 @@ from inverterproto_cli.server.outlet import Outlet
 from inverterproto_cli.show import printable
 
 FIRST = (
-    "active_power", "pv_power", "grid_power", "battery_power", "state_of_charge", "energy_today",
-    "pv_energy_today", "energy_total",
+    "active_power", "pv_power", "grid_power", "battery_power", "state_of_charge", "load_power",
+    "energy_today", "pv_energy_today", "energy_total",
 )  # fmt: skip
 """What a line shows first, where it was measured."""
 _MOST = 6
@@ -35,19 +36,34 @@ def readings_of(record: Record, dated: Dated, confidence: str = "B") -> list[Rea
     return [one.dated(dated) for one in message.records(confidence)]
 
 
-def line(reading: Reading, times: LocalTimes) -> str:
-    """Return a reading in a line for people."""
-    when = times.text(reading.time, "time unknown")
+def line(
+    reading: Reading,
+    times: LocalTimes,
+    arrival: float | None = None,
+    columns: Sequence[str] = (),
+) -> str:
+    """Return a reading in a line for people.
+
+    Args:
+        reading: what was measured.
+        times: writes times.
+        arrival: when it came: shown, after a `~`, where nobody knows when it was measured.
+        columns: the quantities that are shown; if none, those that matter most.
+    """
+    at = arrival if reading.time is None else reading.time
+    when = ("~" if at is not None and reading.time is None else "") + times.text(at, "time unknown")
     parts = [f"{when:19}", printable(reading.device or "unknown device")]
     if reading.historic:
         parts.append("historic")
     values = reading.values
     keys = [key for key in FIRST if key in values]
     keys += [key for key in values if key not in keys and not lookup(key).diagnostic]
-    for key in (keys or list(values))[:_MOST]:  # of what has no others, the diagnostics
+    # Of what has no others, the diagnostics.
+    keys = [key for key in columns if key in values] or (keys or list(values))[:_MOST]
+    for key in keys:
         unit = lookup(key).unit
         parts.append(f"{key} {printable(str(values[key]))}" + (f" {unit}" if unit else ""))
-    if len(values) > _MOST:
+    if len(values) > _MOST and not columns:
         parts.append(f"+{len(values) - _MOST}")
     return "  ".join(parts)
 

@@ -20,6 +20,7 @@ from inverterproto_cli.store.requests import (
     note_progress,
     open_requests,
 )
+from inverterproto_cli.summary import count_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -102,7 +103,9 @@ class Requests:
             if removal.withdrawn:
                 answer({"error": "the request was taken back"})
                 return
-            text = f"forgotten with {len(removal.devices) - 1} others and {removal.removed} records"
+            others = len(removal.devices) - 1
+            with_ = f"{count_of(others, 'other device')} and " if others else ""
+            text = f"forgotten with {with_}{count_of(removal.removed, 'record')}"
             self._log.tell("forgotten", text, device=serial)
             answer({**_named(serial, rows), "records": removal.removed})
 

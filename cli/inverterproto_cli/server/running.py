@@ -99,10 +99,15 @@ def start_line(bound: list[Address], describe: str) -> str:
         address for address in bound if ip_address(address.host.partition("%")[0]).is_loopback
     ]
     if inward == bound:
-        return f"{line}; only this machine itself reaches it"
+        return f"{line}; nothing but this machine itself reaches {_those(inward)}"
     if inward:
-        return f"{line}; only this machine itself reaches {', '.join(map(str, inward))}"
+        told = ", ".join(map(str, inward))
+        return f"{line}; nothing but this machine itself reaches {told}"
     return line
+
+
+def _those(addresses: list[Address]) -> str:
+    return "this address" if len(addresses) == 1 else "these addresses"
 
 
 async def serve(listener: Listener, serving: Serving, addresses: list[Address]) -> None:

@@ -131,42 +131,80 @@ class Reader:
         ).fetchone()
         return None if row is None else Kept(*row)
 
-    def newest(self, device: str | None = None, since: float | None = None) -> Iterator[Kept]:
-        """Yield the records by the time of measuring, the newest first, the undated last.
+    def newest(
+        self,
+        device: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        *,
+        oldest_first: bool = False,
+    ) -> Iterator[Kept]:
+        """Yield the records by the time of measuring, else of arrival, the newest first.
 
         Args:
             device: only of this one and, if it is a logger, of all that it carries.
             since: only what was measured from then on, in unix seconds.
+            until: only what was measured before.
+            oldest_first: the other way round.
         """
-        if device is None:
-            return self._walk(None, since, PAGE)
-        numbers = [one.id for one in self.devices() if device in (one.serial, one.via)]
+        span = (-inf if since is None else since, inf if until is None else until)
+        numbers: list[int | None] = [None]
+        if device is not None:
+            numbers = [one.id for one in self.devices() if device in (one.serial, one.via)]
         page = max(PAGE // (len(numbers) or 1), _SHORTEST_PAGE)
-        walks = [self._walk(number, since, page) for number in numbers]
-        return merge(*walks, key=_by_time, reverse=True)
+        walk = self._ascend if oldest_first else self._walk
+        walks = [each for number in numbers for each in walk(number, span, page)]
+        return merge(*walks, key=_by_time, reverse=not oldest_first)
 
     def newest_of(self, device: int, most: int) -> Iterator[Kept]:
         """Yield the records of one device by its number, the newest first, in pages of `most`."""
-        return self._walk(device, None, most)
+        for walk in self._walk(device, (-inf, inf), most):
+            yield from walk
 
-    def _walk(self, device: int | None, since: float | None, page: int) -> Iterator[Kept]:
-        """Yield the records of one device, or of all, along an index."""
-        whose, values = ("", ()) if device is None else ("AND record.device = ? ", (device,))
-        yield from self._pages(
+    def _walk(
+        self, device: int | None, span: tuple[float, float], page: int
+    ) -> tuple[Iterator[Kept], Iterator[Kept]]:
+        """Return the dated and the undated records of a device, or of all, the newest first."""
+        whose, values = _whose(device)
+        since, until = span
+        dated = self._pages(
             "WHERE record.known = 1 AND (record.time, record.id) < (?, ?) AND record.time >= ? "
             f"{whose}ORDER BY record.time DESC, record.id DESC LIMIT ?",
-            (inf, _LAST),
+            (until, -1 if until < inf else _LAST),
             lambda kept: (kept.time, kept.id),
-            (-inf if since is None else since, *values, page),
+            (since, *values, page),
         )
-        if since is None:
-            yield from self._pages(
-                "WHERE record.known = 1 AND record.time IS NULL AND record.id < ? "
-                f"{whose}ORDER BY record.id DESC LIMIT ?",
-                (_LAST,),
-                lambda kept: (kept.id,),
-                (*values, page),
-            )
+        undated = self._pages(
+            "WHERE record.known = 1 AND record.time IS NULL AND record.id < ? "
+            f"AND record.arrival >= ? AND record.arrival < ? {whose}"
+            "ORDER BY record.id DESC LIMIT ?",
+            (_LAST,),
+            lambda kept: (kept.id,),
+            (*span, *values, page),
+        )
+        return dated, undated
+
+    def _ascend(
+        self, device: int | None, span: tuple[float, float], page: int
+    ) -> tuple[Iterator[Kept], Iterator[Kept]]:
+        """Return the dated and the undated records of a device, or of all, the oldest first."""
+        whose, values = _whose(device)
+        since, until = span
+        dated = self._pages(
+            "WHERE record.known = 1 AND (record.time, record.id) > (?, ?) AND record.time < ? "
+            f"{whose}ORDER BY record.time, record.id LIMIT ?",
+            (since, -1),
+            lambda kept: (kept.time, kept.id),
+            (until, *values, page),
+        )
+        undated = self._pages(
+            "WHERE record.known = 1 AND record.time IS NULL AND record.id > ? "
+            f"AND record.arrival >= ? AND record.arrival < ? {whose}ORDER BY record.id LIMIT ?",
+            (-1,),
+            lambda kept: (kept.id,),
+            (*span, *values, page),
+        )
+        return dated, undated
 
     def _pages(
         self,
@@ -220,5 +258,10 @@ class Reader:
         return count
 
 
+def _whose(device: int | None) -> tuple[str, tuple[int, ...]]:
+    """Return the condition that a record is of a device, and its values."""
+    return ("", ()) if device is None else ("AND record.device = ? ", (device,))
+
+
 def _by_time(kept: Kept) -> tuple[float, int]:
-    return (-inf if kept.time is None else kept.time), kept.id
+    return (kept.arrival if kept.time is None else kept.time), kept.id
