@@ -413,6 +413,7 @@ class TestTroubles:
     async def test_a_file_that_is_no_database_is_kept_aside(self, path: Path) -> None:
         path.parent.mkdir()
         path.write_bytes(b"my diary, by no means to be lost" * 1000)
+        path.chmod(0o600)
         told = Told()
         async with opened(path, told) as store:
             store.keep(record(), NOW)
@@ -524,3 +525,24 @@ async def test_without_a_store_nobody_waits() -> None:
     store.when_safe(lambda: called.append(1))
     assert called == [1]
     await store.close()
+
+
+# Who may read it
+
+
+async def test_a_file_that_others_could_read_is_closed_to_them_and_it_is_said(path: Path) -> None:
+    told = Told()
+    async with opened(path, told):
+        pass
+    path.chmod(0o644)
+    async with opened(path, told):
+        modes = {each.stat().st_mode & 0o777 for each in path.parent.glob("store.db*")}
+    assert modes == {0o600}
+    assert [event for event, _ in told] == ["store-was-open"]
+
+
+async def test_a_folder_is_no_store_and_nothing_is_left_beside_it(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(StoreError, match="it is a folder"):
+        Store(path, Told()).open()
+    assert list(path.parent.iterdir()) == [path]

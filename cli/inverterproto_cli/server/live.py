@@ -51,7 +51,9 @@ def line(
         columns: the quantities that are shown; if none, those that matter most.
     """
     at = arrival if reading.time is None else reading.time
-    when = ("~" if at is not None and reading.time is None else "") + times.text(at, "time unknown")
+    when = "time unknown" if at is None else times.text(at)
+    if reading.time is None and at is not None:
+        when = f"~{when}"
     parts = [f"{when:19}", printable(reading.device or "unknown device")]
     if reading.historic:
         parts.append("historic")

@@ -11,6 +11,8 @@ from typing import Any
 BUSY_SECONDS = 2.0
 """So long a lock of another process is waited for, before it is told."""
 
+_OTHERS = 0o077
+
 LOG_BYTES = 16 << 20
 """What is left of the log after a checkpoint."""
 LOG_PAGES = 4000
@@ -116,6 +118,18 @@ def state_of(text: object) -> dict[str, Any] | None:
     except (ValueError, TypeError, RecursionError):
         return None
     return state if isinstance(state, dict) else None
+
+
+def close_to_others(path: Path) -> bool:
+    """Let nobody else read the file and its companions; return whether others could."""
+    open_ones = [
+        one
+        for suffix in ("", "-wal", "-shm")
+        if (one := path.with_name(path.name + suffix)).is_file() and one.stat().st_mode & _OTHERS
+    ]
+    for one in open_ones:
+        one.chmod(0o600)
+    return bool(open_ones)
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:

@@ -19,7 +19,7 @@ from inverterproto_cli.store.forgetting import Removal, StillWanted
 from inverterproto_cli.store.lock import Lock
 from inverterproto_cli.store.recalling import Recalling
 from inverterproto_cli.store.retention import DEFAULT, Keep, Say
-from inverterproto_cli.store.schema import DEVICE_COLUMNS, StoreError, state_of
+from inverterproto_cli.store.schema import DEVICE_COLUMNS, StoreError, close_to_others, state_of
 
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 """Seconds until a failed batch is tried again: first, and at the most."""
@@ -95,6 +95,7 @@ class Store:
         self._lock = Lock(self.path)
         self._file = StoreFile(self.path, self._keep, self._say_from_thread)
         try:
+            self._keep_private()
             self._file.open(self._load)
         except BaseException:
             self._file.close()
@@ -105,6 +106,15 @@ class Store:
 
     def _say_from_thread(self, event: str, text: str) -> None:
         self._loop.call_soon_threadsafe(self._say, event, text)
+
+    def _keep_private(self) -> None:
+        try:
+            if close_to_others(self.path):
+                text = f"store {self.path} was open to other users of this machine, and is not now"
+                self._say("store-was-open", text)
+        except OSError as error:  # another's file
+            text = f"store {self.path} is open to other users of this machine: {error.strerror}"
+            self._say("store-was-open", text)
 
     def _load(self, connection: sqlite3.Connection) -> None:
         """Learn what the file knows; of what is no good value in it, as much as can be."""
