@@ -52,12 +52,11 @@ def filled(path: Path, came: Iterable[Came], *, anew: bool = True) -> Path:
     async def main() -> None:
         store = Store(path, say, keep=ALL)
         store.open()
-        now = [0.0]
-        keeper = Keeper(store, Log(), clock=lambda: now[0])
+        coming = sorted(came, key=lambda each: each.at)  # clocks do not go back
+        at = coming[0].at if coming else FIRST
+        keeper = Keeper(store, Log(), clock=lambda: at)
         keeper.open()
-        # By time: a clock that goes back is not to be trusted.
-        for data, at, family in sorted(came, key=lambda one: one.at):
-            now[0] = at
+        for data, at, family in coming:
             session = FAMILIES[family].cloud_session(partial(keeper.state, family))
             decoder = StreamDecoder(*framings())
             for item in [*decoder.feed(data), *decoder.flush()]:

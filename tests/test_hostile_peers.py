@@ -241,6 +241,9 @@ async def test_who_sends_faster_than_the_store_writes_is_not_heard(tmp_path: Pat
     async with server(tmp_path / "store.db") as (listener, port):
         store = listener.keeper.store
         assert isinstance(store, Store)
+        begun = asyncio.Event()
+        store.when_safe(begun.set)
+        await begun.wait()
         hold = store._at_work = store._batch  # the writer thread is busy, as it seems
         store._batch = type(hold)()
         async with await Stream.to(port) as peer:
