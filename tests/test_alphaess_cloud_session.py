@@ -145,7 +145,8 @@ def test_an_empty_frame_is_not_answered_unless_it_is_the_keep_alive(command: int
 def test_broken_json_is_kept_and_answered() -> None:
     Playbook(session())(
         (START, "device", raw_frame(1, 16, RAW["malformed-json"][7:-2]),
-         keeps("status", known=False), dates(ARRIVAL), sends("status_reply", **SUCCESS)),
+         keeps("status", known=False), dates(ARRIVAL), notes("unknown-message"),
+         sends("status_reply", **SUCCESS)),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverterproto.reading import Dated, Reading, Record, TimeSource, utc_text
+from inverterproto.reading import Dated, Reading, Record, TimeSource, span_text, utc_text
 
 RECORD = Record(
     family="deye",
@@ -78,3 +78,19 @@ def test_a_time_is_written_to_the_second_or_if_need_be_the_millisecond(
 @given(st.integers(0, 2**32), st.integers(1, 999))
 def test_no_millisecond_is_lost_or_gained(seconds: int, milliseconds: int) -> None:
     assert utc_text(seconds + milliseconds / 1000).endswith(f".{milliseconds:03}Z")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (80.4, "+80 s"),
+        (-599.4, "-599 s"),
+        (3600, "+1 h"),
+        (1800, "+30 min"),
+        (-4799, "-1 h 20 min"),
+        (302_400, "+3.5 days"),
+        (-178_702_984, "-5.7 years"),
+    ],
+)
+def test_a_difference_of_times_is_told_no_finer_than_it_matters(seconds: float, text: str) -> None:
+    assert span_text(seconds) == text
