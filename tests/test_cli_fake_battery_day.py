@@ -12,6 +12,7 @@ from inverterproto.alphaess.messages import Message
 from inverterproto_cli.fakes import driving
 from inverterproto_cli.fakes.exchange import Tally
 from inverterproto_cli.fakes.shown import Exchange
+from inverterproto_cli.fakes.simulated import simulated_battery
 from inverterproto_cli.store.reader import Reader
 from tests.battery_peers import Peer, receive_all, receive_frame
 from tests.programs import Program, fake_server
@@ -270,3 +271,17 @@ def test_a_summary_tells_the_longest_of_many_latencies() -> None:
 def test_an_exchange_is_shown_in_one_line() -> None:
     assert str(Exchange("exchange", 1, "a.json", b"")) == "a.json: sent, no reply is due"
     assert str(Exchange("late", 1, reply=Frame(1, 2, 5, b""))) == "late: 1,2,5"
+
+
+def test_what_was_measured_is_shown_in_a_simulated_day_as_the_page_says() -> None:
+    battery = simulated_battery(1, 1_763_721_600.0)
+    sent = battery.status(1_763_721_600.0).build()
+    reply = Frame(1, 2, 16, b'{"Status":"Success"}')
+    shown = str(Exchange("exchange", 1, "status", sent, reply, lived=True))
+    pattern = r'status: 1,2,16 {"Status":"Success"}  \[\d\d:40:00  state_of_charge [\d.]+ %'
+    pattern += r"  pv_power [\d.]+ W  battery_power -?[\d.]+ W  grid_power -?[\d.]+ W\]"
+    assert re.fullmatch(pattern, shown)
+    page = (Path(__file__).parent.parent / "docs" / "fake-battery.md").read_text("utf-8")
+    assert re.search(pattern, page)
+    login = Exchange("exchange", 1, "login", battery.login().build(), reply, lived=True)
+    assert str(login) == 'login: 1,2,16 {"Status":"Success"}'

@@ -413,3 +413,9 @@ def test_headings_go_down_one_step_at_a_time(page: Path) -> None:
     depths = [len(marks) for marks in re.findall(r"^(#+) ", text, re.MULTILINE)]
     assert depths[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(depths))
+
+
+def test_the_unit_that_is_shown_is_that_of_the_example() -> None:
+    unit = (ROOT / "docs" / "example" / "inverterproto.service").read_text("utf-8").splitlines()
+    [shown] = [b for b in blocks(ROOT / "docs" / "point-a-device.md") if b.language == "ini"]
+    assert set(shown.text.splitlines()) <= set(unit)

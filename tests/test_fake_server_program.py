@@ -97,6 +97,9 @@ class TestStartAndEnd:
                 assert f"in use by process {first.pid}" in second.err[0]
 
     def test_without_a_store_it_says_so(self) -> None:
+        with fake_server("--no-store", "--store", "a.db") as refused:
+            refused.line("--store has no effect with --no-store")
+            assert refused.end() == 2
         with fake_server("--no-store") as server:
             assert "nothing is stored (--no-store)" in server.line("listening on")
             [port] = server.ports()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inverterproto_cli.fakes.options import for_option, refuse_given
+from inverterproto_cli.fakes.options import for_option
 from inverterproto_cli.number import Number
+from inverterproto_cli.useless import refuse_given
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,6 @@
 """Options that the simulated devices share."""
 
 import click
-from click.core import ParameterSource
 
 from inverterproto_cli.number import Number
 
@@ -13,20 +12,3 @@ for_option = click.option(
     envvar="INVERTERPROTO_FOR",
     help="End after so long, if it has not ended before.",
 )
-
-
-def refuse_given(ctx: click.Context, where: str, *names: str) -> None:
-    """Refuse options that were given on the command line and have no effect.
-
-    Args:
-        ctx: of the command.
-        where: they have none, in words: `"with captures"`.
-        names: of the options' parameters.
-
-    Raises:
-        click.UsageError: one was given.
-    """
-    for option in ctx.command.params:
-        source = ctx.get_parameter_source(option.name or "")
-        if option.name in names and source is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{option.opts[0]} has no effect {where}.", ctx)

@@ -73,7 +73,8 @@ class Exchange(NamedTuple):
     def __str__(self) -> str:
         what = self.name or {"command": "the server commands"}.get(self.type, "late")
         came = f"{shown(code_of(self.reply))} {_text(self.reply, _SHOWN)}" if self.reply else ""
-        told = [came.strip(), self._measured(), f"WRONG: {self.problem}" if self.problem else ""]
+        wrong = f"WRONG: {self.problem}" if self.problem else ""
+        told = [came.strip(), wrong, self._measured()]
         return f"{what}: {'  '.join(filter(None, told)) or 'sent, no reply is due'}"
 
 

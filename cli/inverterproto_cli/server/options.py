@@ -16,6 +16,7 @@ from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.logs import Log, set_up
 from inverterproto_cli.store import NoStore, Store, default_path
 from inverterproto_cli.store.retention import Keep
+from inverterproto_cli.useless import refuse_given
 
 if TYPE_CHECKING:
     from inverterproto_cli.server.capturing import Capture
@@ -287,6 +288,8 @@ def _access(options: Mapping[str, Any]) -> Access:
 
 def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     if options["no_store"]:
+        names = ("store_path", "keep_days", "keep_size")
+        refuse_given(click.get_current_context(), "with --no-store", *names)
         return NoStore(), "nothing is stored (--no-store): what is answered may be lost"
     path = Path(options["store_path"] or default_path())
     keep = Keep(
