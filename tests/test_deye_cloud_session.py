@@ -734,3 +734,11 @@ def test_a_flood_of_records_without_a_time_waits_in_bounds() -> None:
 
 def test_the_payload_is_where_the_quick_reply_looks_for_it() -> None:
     assert DATA[PAYLOAD_AT] == frame("micro-5408-realtime").payload[0]
+
+
+def test_bytes_that_are_no_frame_wait_for_no_counter() -> None:
+    record = Record(
+        b"k", "deye", "unframed", None, None, historic=False, stamp=None, frame=b"AT+VER"
+    )
+    (dated,) = LoggerState().recall(record, 7.0)
+    assert (dated.key, dated.time, dated.source) == (b"k", 7.0, TimeSource.ARRIVAL)
