@@ -22,6 +22,7 @@ GROUPS = {
     "server": "server",
     "store": "store",
     "connections": "connections",
+    "relay": "relay",
 }
 """Every group of rows and its module, which has a TITLE and a `run`."""
 

@@ -38,12 +38,12 @@ def run(effort: Effort) -> Iterator[Line]:
 def _memory_of_one(family: str, count: int) -> float:
     with FakeServer("--no-store", "-q") as server, Load() as load:
         load.hold(server.port, _WARM_UP, family)
-        before = _own_memory(server.pid)
+        before = private_memory(server.pid)
         load.hold(server.port, count, family)
-        return max(1.0, (_own_memory(server.pid) - before) / count)
+        return max(1.0, (private_memory(server.pid) - before) / count)
 
 
-def _own_memory(pid: int) -> int:
+def private_memory(pid: int) -> int:
     """Return the bytes of a process's anonymous pages."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("RssAnon:"):

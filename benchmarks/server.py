@@ -49,7 +49,7 @@ class FakeServer:
 
     def __init__(self, *options: str | Path) -> None:
         command, environment = inverterproto()
-        self.port = _free_port()
+        self.port = free_port()
         self._process = subprocess.Popen(
             [
                 *command, "fake-server", "--listen", f"127.0.0.1:{self.port}", *map(str, options),
@@ -60,7 +60,7 @@ class FakeServer:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.pid = self._process.pid
-        _await(self.port, self._process)
+        await_port(self.port, self._process)
 
     def __enter__(self) -> Self:
         return self
@@ -106,13 +106,13 @@ class NodeServer:
         self._process.communicate(timeout=_PATIENCE)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     """Wait until a server listens."""
     end = monotonic() + _PATIENCE
     while monotonic() < end and process.poll() is None:
