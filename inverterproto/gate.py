@@ -20,8 +20,8 @@ device that encrypts says no frame, so it gets nothing either.
 once. `read-only` also lets commands pass that only read. In `allow` there is no gate.
 
 *Beside a watcher.* A relay shows the device's items to its watcher and to the gate, the cloud's to
-the gate alone: of what it holds it makes records itself, and a watcher that trusts the cloud would
-trust what was held.
+the gate first, and to the watcher what passes. Of what the gate holds it makes records itself, and
+a watcher that trusts the cloud would trust it.
 
 *Bounds.* A family remembers so many outstanding requests; 64 KiB without a frame end the
 connection, and nothing passes any more.

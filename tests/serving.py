@@ -17,7 +17,7 @@ from inverterproto.reading import Dated
 from inverterproto.session import Record
 from inverterproto_cli.address import Address
 from inverterproto_cli.server.access import Access
-from inverterproto_cli.server.answering import opener
+from inverterproto_cli.server.answering import Answers
 from inverterproto_cli.server.capturing import MOST, Capture
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.listener import Listener
@@ -90,7 +90,7 @@ class Served:
 
     def __init__(self, store: Store | NoStore, listener: Listener, lines: Lines) -> None:
         self.store = store
-        self.listener = listener
+        self.listener: Any = listener  # tests look into its connections
         self.keeper = listener.keeper
         self.counts = listener.keeper.counts
         self.lines = lines
@@ -222,7 +222,7 @@ async def serving(
         keeping.open()
         held.open()
         listener = Listener(
-            held, access or Access(), log, opener(held, **options), captured,
+            held, access or Access(), log, Answers(held, **options).open, captured,
             idle=idle, clock=clock, ticks=ticks,
         )  # fmt: skip
         served = Served(keeping, listener, lines)

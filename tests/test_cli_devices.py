@@ -195,7 +195,7 @@ class TestForget:
     def test_on_a_terminal_it_asks(
         self, store: Path, said: str, left: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("inverterproto_cli.devices._at_a_terminal", lambda: True)
+        monkeypatch.setattr("inverterproto_cli.devices.at_a_terminal", lambda: True)
         shown = invoke("devices", "forget", LOGGER, "--store", store, stdin=said)
         assert f"Remove {LOGGER} with {MICRO} and all records from {store}?" in shown.err
         assert shown.code == (0 if left == 3 else 1)

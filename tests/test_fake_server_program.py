@@ -392,11 +392,11 @@ def test_the_start_line_says_what_only_this_machine_reaches() -> None:
 def test_the_first_message_imports_nothing() -> None:
     """Both families' sessions are there before the server listens."""
     code = (
-        "import sys; from inverterproto_cli.server.answering import opener;"
+        "import sys; from inverterproto_cli.server.answering import Answers;"
         "from inverterproto_cli.server.keeper import Keeper;"
         "from inverterproto_cli.server.logs import Log;"
         "from inverterproto_cli.store import NoStore;"
-        "open_session = opener(Keeper(NoStore(), Log())); before = set(sys.modules);"
+        "open_session = Answers(Keeper(NoStore(), Log())).open; before = set(sys.modules);"
         "[open_session(name) for name in ('deye', 'alphaess')];"
         "print(sorted(set(sys.modules) - before))"
     )
@@ -428,7 +428,8 @@ class TestTheLog:
         assert line.endswith("ERROR: a\\x1b[31mb (connection 3 device AL\\n1)")
 
     def test_every_event_is_documented(self) -> None:
-        page = (FIXTURES.parent / "docs" / "fake-server.md").read_text(encoding="utf-8")
+        docs = FIXTURES.parent / "docs"
+        page = (docs / "fake-server.md").read_text() + (docs / "proxy.md").read_text()
         told = re.compile(r"(?:tell|complain)\(\s*\"([a-z-]+)\"")
         package = Path(logs.__file__).parent
         events = {

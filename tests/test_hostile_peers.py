@@ -46,7 +46,7 @@ def record(number: int, frame: bytes = b"x") -> Record:
 @asynccontextmanager
 async def server(
     path: Path, *, show: Callable[[Record, Dated], object] | None = None
-) -> AsyncIterator[tuple[Listener, int]]:
+) -> AsyncIterator[tuple[Any, int]]:
     """Run a fake server's parts in this process; yield them and the port."""
     log = Log()
     store = Store(path, ignore)

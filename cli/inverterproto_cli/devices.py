@@ -129,7 +129,7 @@ def forget_command(ctx: click.Context, serial: str, store_path: str | None, yes:
     with reading(path) as reader:
         carried = _carried(reader, serial)
     if not yes:
-        if not _at_a_terminal():
+        if not at_a_terminal():
             raise click.UsageError("There is no terminal to ask at: --yes says that it is meant.")
         others = f" with {', '.join(map(printable, carried))}" if carried else ""
         click.confirm(
@@ -162,6 +162,6 @@ def _carried(reader: "Reader", serial: str) -> list[str]:
     return [one.serial for one in devices if one.via == serial != one.serial]
 
 
-def _at_a_terminal() -> bool:
+def at_a_terminal() -> bool:
     """Return whether there is somebody to ask."""
     return sys.stdin is not None and sys.stdin.isatty()

@@ -68,3 +68,15 @@ def parse_since(text: str, now: float, option: str = "--since") -> float:
             "2024-04-08T17:14, …",
             param_hint=option,
         ) from None
+
+
+def parse_duration(text: str, hint: str) -> float:
+    """Return the seconds that `90s`, `10m`, `2h` mean.
+
+    Raises:
+        click.BadParameter: it is no duration.
+    """
+    span = _match_span(text.strip().lower())
+    if span is None:
+        raise click.BadParameter(f"{text!r} is no duration: 90s, 10m, 2h, …", param_hint=hint)
+    return float(span[1]) * _UNITS[span[2]]

@@ -18,6 +18,7 @@ knows only what is plainly a number, an hour or a yes or no.
 """
 
 import re
+from hashlib import blake2b
 
 from inverterproto.alphaess.clock import parse_stamp
 from inverterproto.alphaess.configuration import CHECK_TIME, check_configuration, settings_of
@@ -31,6 +32,9 @@ LONGEST = 16 * 1024
 """Bytes of the longest configuration that is approved or remembered; the longest known: 2,400."""
 MOST_TOLD = 20
 """Changes that are told; of more, their number."""
+
+NOTHING = b"{}"
+"""What a configuration is compared with where there is none."""
 
 _LONGEST_VALUE = 24
 _is_time = re.compile(rb'"([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8})"').fullmatch
@@ -84,8 +88,22 @@ def against_stamp(name: str, stamp: float | None, shown: float | None) -> str | 
     return None
 
 
-def differences(before: bytes, after: bytes) -> list[str]:
+def fingerprint(payload: bytes) -> str:
+    """Return what tells a configuration's settings from others; CheckTime is none of them.
+
+    Raises:
+        ProtocolError: it is no JSON object.
+    """
+    return blake2b(ascii(settings_of(payload)).encode(), digest_size=16).hexdigest()
+
+
+def differences(before: bytes, after: bytes, most: int | None = MOST_TOLD) -> list[str]:
     """Return what is changed between two configurations, a line each; no secret is in them.
+
+    Args:
+        before: the one.
+        after: the other.
+        most: so many changes are told, of more their number; None for all.
 
     Raises:
         ProtocolError: one of them is no JSON object.
@@ -95,8 +113,8 @@ def differences(before: bytes, after: bytes) -> list[str]:
     changes = [line for line in told if line]
     if not changes and list(old) != list(new):
         changes = ["the keys stand in another order"]
-    if len(changes) > MOST_TOLD:
-        changes[MOST_TOLD:] = [f"and {len(changes) - MOST_TOLD} more"]
+    if most is not None and len(changes) > most:
+        changes[most:] = [f"and {len(changes) - most} more"]
     return changes
 
 

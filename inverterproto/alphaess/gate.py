@@ -7,15 +7,17 @@ battery, each request once, and says `{"Status":"Success"}` and no more. No othe
 and what a battery makes of others, or of more keys, is not known either. The battery's answer to a
 command is answered as a keep-alive is (source: D).
 
-*A configuration* may be the answer to a configuration request, and to nothing else. Only the
+*A configuration* may be the answer to a configuration request, and to nothing else; or Success,
+with or without the battery's serial, which is the answer of servers that have none. Only the
 approved one passes (`approval.py`); what else comes as an answer is held, and the approved one is
 sent in its place: the battery asked, and shall not go without because of what the cloud wants. The
 first that the cloud sends for a serial is taken as approved, and said.
 
 *Commands*, in `read-only`: Resume with a time and a number of minutes that can be meant, and
 SyncTime, which makes the battery take the time that a configuration tells (if it names one itself,
-that must be right). Nothing else passes: SetConfig makes a battery fetch settings, and what is not
-known may do anything.
+that must be right). While the owner lets what comes be approved (`BatteryState.approving_until`),
+SetConfig, too, in both: it makes the battery fetch its settings, which is what the owner waits for.
+Nothing else passes: what is not known may do anything.
 
 *Bounds.* Of each command `MOST_OUTSTANDING` requests are remembered.
 """
@@ -152,10 +154,11 @@ class AllowList:
     def _judge_configuration(self, reply: Frame, now: float) -> Verdict:
         if not self._askers:
             return Verdict("it answers no request that is outstanding", meaning(reply))
-        if _says_success(reply.payload):
+        serial = self._askers[0]
+        nothing = answer_configuration(_ASK, serial, None, None)
+        if _says_success(reply.payload) or reply.payload == nothing.payload:
             self._askers.popleft()
             return PASSES
-        serial = self._askers[0]
         state = self._state(serial)
         if state is None or serial is None:
             return Verdict("whose configuration it is, is not known here", meaning(reply))
@@ -193,26 +196,26 @@ class AllowList:
     # Commands
 
     def _judge_command(self, command: Frame, now: float) -> Verdict:
-        if not self._reads:
+        state = self._state(self._serial)
+        approving = state is not None and now < state.approving_until
+        if not (self._reads or approving):
             return Verdict("no command may pass", meaning(command))
         pairs = load(command.payload) if len(command.payload) <= LONGEST_COMMAND else None
         said = dict(pairs or ())
         if not said or len(said) != len(pairs or ()) or not all(map(_is_text, said.values())):
             return Verdict("not a command in a form that is known", meaning(command))
-        reason = self._against(said, now)
-        if reason is not None:
-            return Verdict(reason, meaning(command))
-        state = self._state(self._serial)
-        if state is not None:
-            state.see_index(said["CmdIndex"])
-        note = Note("cloud-command", f"the cloud commands: {meaning(command)}", self.device())
-        return Verdict(None, more=(note,))
+        reason = self._against(said, now, approving=approving)
+        return PASSES if reason is None else Verdict(reason, meaning(command))
 
-    def _against(self, said: Mapping[str, str], now: float) -> str | None:
+    def _against(self, said: Mapping[str, str], now: float, *, approving: bool) -> str | None:
         """Return why a command may not pass."""
         if not said.keys() >= _NAMES or not _is_index(said["CmdIndex"]):
             return "not a command in a form that is known"
         given = said.keys() - _NAMES
+        if said["Command"] == "SetConfig" and approving:
+            return "not a SetConfig in a form that is known" if given else None
+        if not self._reads:
+            return "no command may pass"
         if said["Command"] == "Resume":
             return self._against_resume(said, given, now) if given else None
         if said["Command"] != "SyncTime":

@@ -37,8 +37,12 @@ from inverterproto.deye.masking import mask_frame, password_spans
 from inverterproto.deye.messages import (
     DATA,
     DEVICE,
+    HANDSHAKE,
     HEARTBEAT,
     HISTORIC,
+    REPLY_STEP,
+    REPORT,
+    WIFI,
     Message,
     device_of,
 )
@@ -64,6 +68,9 @@ _unpack_serial = Struct("<I").unpack_from
 _unpack_head = Struct("<BHIII").unpack_from
 _SHORTEST_DATA = ENVELOPE + HEAD_ONLY.size
 _new = tuple.__new__  # past a named tuple's own constructor, which takes twice as long
+_ACCEPTING = frozenset(code - REPLY_STEP for code in (HANDSHAKE, DATA, WIFI, HEARTBEAT, REPORT))
+_REPLY_SIZE = ENVELOPE + payloads.CLOUD_REPLY.size
+"""A cloud's replies, which are not kept: most of what a relay hears of it."""
 
 
 class LoggerState:
@@ -198,6 +205,11 @@ class Watcher:
         self._most_loggers = most_loggers
         self._runs: dict[str, RunMasker] = {}  # by sender
 
+    @property
+    def serials(self) -> tuple[str, ...]:
+        """The serials of the loggers that spoke."""
+        return tuple(logger.name for logger in self.loggers.values())
+
     def watch(self, item: Item, now: float, sender: str = DEVICE) -> list[Action]:
         """Take what a `StreamDecoder` found; return what is to be kept of it.
 
@@ -211,6 +223,8 @@ class Watcher:
             return self._keep_run(item, now, sender)
         raw = item.raw
         if sender != DEVICE:
+            if raw[4] in _ACCEPTING and len(raw) == _REPLY_SIZE:
+                return []
             return self._keep_message(item, now, sender, None)
         (serial,) = _unpack_serial(raw, 7)
         self.logger = logger = self.loggers.get(serial) or self._meet(serial)

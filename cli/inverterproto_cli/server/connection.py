@@ -52,7 +52,7 @@ HEAVY = 0.002
 """Seconds of work that make a chunk a heavy one."""
 LIGHT = 1024
 """Bytes that cannot be as much work, whatever they are: they need no watch."""
-_TLS = (
+TLS = (
     "this device encrypts (TLS), and trusts its maker's cloud alone: with this firmware nothing "
     "can be done here; see docs/point-a-device.md"
 )
@@ -107,9 +107,21 @@ class DeviceConnection(asyncio.BufferedProtocol):
         if not self.number:
             self._closing_since = listener.ticks()
             transport.abort()
-        elif listener.capture is not None:
-            self._captured = listener.capture.side(f"{self.number}", "device")
-            self._capturing = listener.capture.side(f"{self.number}", "cloud")
+        else:
+            self._capture()
+
+    def _capture(self) -> None:
+        capture = self._listener.capture
+        if capture is not None:
+            self._captured = capture.side(f"{self.number}", "device")
+            self._capturing = capture.side(f"{self.number}", "cloud")
+
+    def take_over(self, transport: Any, peer: str, number: int) -> None:  # noqa: ANN401 - see above
+        """Take a connection that was another's until now, before anything was read from it."""
+        self._transport, self._peer, self.number = transport, peer, number
+        transport.set_protocol(self)
+        self._capture()
+        self._set_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go."""
@@ -207,7 +219,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
                 self._framed_at = self._heard_at
             elif item.reason is Reason.TLS:
                 log = self._listener.log
-                log.complain("tls", _TLS, now, about=self._peer, **self._where)
+                log.complain("tls", TLS, now, about=self._peer, **self._where)
                 self._farewell = "tls", "it speaks TLS", logging.DEBUG
             session = self._session
             if session is None or item.framing is not self._framing:
@@ -352,6 +364,10 @@ class DeviceConnection(asyncio.BufferedProtocol):
     def heard(self, serial: str) -> bool:
         """Return whether a device spoke here."""
         return any(serial in session.serials for session in self._sessions.values())
+
+    def is_quiet(self, ticks: float, seconds: float) -> bool:
+        """Return whether nothing came for so long, no frame is begun and no answer is owed."""
+        return not (self._decoder.held or self._unsent) and ticks - self._heard_at > seconds
 
     def stop(self) -> None:
         """Take no more; what is in hand is still answered."""

@@ -13,6 +13,9 @@ crash loses of them (the last second of what was learned of a clock) the next re
 What cannot be learned again, a state tells at once (`save`): it is on disk with the record that
 changed it, before any answer to that. All are written again if the store had to begin a new file.
 
+What a gate decided is told once it is on disk: so none that was told as approved is lost, and one
+that was told as held can be approved.
+
 *The host's clock* is behind if it shows less than the arrival of the newest record: a machine
 without a battery-backed clock begins in the past. While it is, nobody knows what time it is, and
 all that needs it stands still:
@@ -40,7 +43,7 @@ from typing import Any, Unpack
 
 from inverterproto.families import FAMILIES
 from inverterproto.reading import Dated, utc_text
-from inverterproto.session import Action, Answer, DeviceState, Note, Record, undatable
+from inverterproto.session import Action, Answer, DeviceState, Held, Note, Record, undatable
 from inverterproto_cli.server.logs import Log, Where
 from inverterproto_cli.server.unshown import Unshown
 from inverterproto_cli.store import NoStore, Store
@@ -54,6 +57,8 @@ _WORTH_A_WARNING = frozenset(
     {"unknown-message", "unframed", "other-family", "out-of-place", "refused", "not-resumed"}
 )
 """The events that say that something is not as it should be."""
+_APPROVED = "configuration-approved"
+"""The event that is told when it is safe."""
 
 Shown = Callable[[Record, Dated], object]
 
@@ -73,7 +78,6 @@ class Keeper:
         show: is called for each record that has got its date.
         most_devices: that are known at once.
         only: the serials of the only devices that are let in; any if there are none.
-        answered: who answers the devices: `"us"` or `"cloud"`.
         trust_clock: whether the clock is right at the start, whatever the store says.
         clock: tells unix time in seconds, where nobody hands it over.
 
@@ -92,7 +96,6 @@ class Keeper:
         *,
         most_devices: int = 256,
         only: Iterable[str] = (),
-        answered: str = "us",
         trust_clock: bool = False,
         clock: Callable[[], float] = time,
     ) -> None:
@@ -102,7 +105,6 @@ class Keeper:
         self._show = show
         self._most_devices = most_devices
         self.only = frozenset(only)
-        self._answered = answered
         self._trust_clock = trust_clock
         self._states: dict[tuple[str, str], DeviceState] = {}
         self._written: dict[tuple[str, str], int] = {}
@@ -118,9 +120,7 @@ class Keeper:
         """Take up what the store remembers."""
         if isinstance(self.store, NoStore):
             return
-        for family in FAMILIES:
-            for serial, known in self.store.states(family).items():
-                self._remembered[family, serial] = known
+        self.recollect(self.store)
         now = self._clock()
         if self._trust_clock and now < self.store.newest:
             self.store.trust_clock(now)
@@ -128,6 +128,16 @@ class Keeper:
         self.look_at_clock(now)
         if self.clock_right:
             self._recall(now)
+
+    def recollect(self, store: Store) -> None:
+        """Take up what a store remembers of devices."""
+        for family in FAMILIES:
+            for serial, known in store.states(family).items():
+                self._remembered[family, serial] = known
+
+    def knows(self, family: str, serial: str) -> bool:
+        """Return whether a device was heard, now or in an earlier run."""
+        return (family, serial) in self._states or (family, serial) in self._remembered
 
     def look_at_clock(self, now: float) -> None:
         """Find out whether the host's clock is behind what it has shown already."""
@@ -244,8 +254,20 @@ class Keeper:
             self._set_aside.pop(key, None)
         self._unshown.forget(serial)
 
-    def carry_out(self, actions: Iterable[Action], now: float, **where: Unpack[Where]) -> bool:
+    def carry_out(
+        self,
+        actions: Iterable[Action],
+        now: float,
+        answered: str = "us",
+        **where: Unpack[Where],
+    ) -> bool:
         """Do what is to be done but for sending and closing.
+
+        Args:
+            actions: to be done, in order.
+            now: unix time in seconds.
+            answered: who answers the device: `"us"` or `"cloud"`.
+            where: what they are of.
 
         Returns:
             Whether all records found room in the store.
@@ -253,21 +275,29 @@ class Keeper:
         room = True
         for action in actions:
             if type(action) is Record:
-                room = self.keep(action, now) and room
+                room = self.keep(action, now, answered) and room
             elif type(action) is Dated:
                 self.date(action, now)
+            elif type(action) is Held:
+                room = self._held(action, now, where) and room
             else:
                 self.tell(action, now, where)
         return room
 
-    def keep(self, record: Record, now: float) -> bool:
-        """Keep a record; return whether it found room in the store."""
+    def keep(self, record: Record, now: float, answered: str = "us") -> bool:
+        """Keep a record; return whether it found room in the store.
+
+        Args:
+            record: to be kept.
+            now: unix time in seconds.
+            answered: who answers the device: `"us"` or `"cloud"`.
+        """
         self.counts[_count_of(record.kind)] += 1
         if now > self._newest:
             self._newest = now
         elif not self.clock_right:
             record, now = record._replace(historic=True), self._newest
-        if not self.store.keep(record, now, self._answered):
+        if not self.store.keep(record, now, answered):
             return False
         if self._show is not None and record.known:
             self._unshown.put(record)
@@ -306,9 +336,33 @@ class Keeper:
             return
         if note.device is not None:
             where = {**where, "device": note.device}
+        if note.event == _APPROVED:
+            # Each is told, also the same again: up to as many as are told of one kind.
+            count = self.counts[f"event: {_APPROVED}"]
+            self._complain_safe(_APPROVED, note.text, now, count, where)
+            return
         about = (note.device, _VARYING.sub("", note.text))
         level = logging.WARNING if note.event in _WORTH_A_WARNING else logging.INFO
         self._log.complain(note.event, note.text, now, about=about, level=level, **where)
+
+    def _held(self, held: Held, now: float, where: Where) -> bool:
+        """Keep and tell what the cloud wanted and did not get."""
+        self.counts["held from the cloud"] += 1
+        device = held.record.device
+        if device is not None:
+            where = {**where, "device": device}
+        text = f"held, the cloud may not do that: {held.meaning} ({held.reason})"
+        room = self.keep(held.record, now, "cloud")
+        self._complain_safe("held", text, now, (device, _VARYING.sub("", text)), where)
+        return room
+
+    def _complain_safe(
+        self, event: str, text: str, now: float, about: object, where: Where
+    ) -> None:
+        """Complain of something, once all that was kept until now is on disk."""
+        if not self.store.full:
+            tell = partial(self._log.complain, event, text, now, about=about, **where)
+            self.store.when_safe(tell)
 
     def _answer(self, answer: Answer, where: Where) -> None:
         """Say what came of what was asked of a device."""

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from inverterproto.families import framings
 from inverterproto.session import CloudSession
@@ -41,6 +41,34 @@ Open = Callable[[str], CloudSession]
 """Makes the session of a family for a connection."""
 
 
+class Connection(Protocol):
+    """What a listener looks after."""
+
+    def look(self, now: float, ticks: float) -> None:
+        """Do what is due by some unix time, or by a clock that nobody sets."""
+        ...
+
+    def stop(self) -> None:
+        """Take no more; what is in hand is still passed on or answered."""
+        ...
+
+    def abort(self) -> None:
+        """Wait for nothing."""
+        ...
+
+    def heard(self, serial: str) -> bool:
+        """Return whether a device spoke here."""
+        ...
+
+    def begin_anew(self) -> None:
+        """Know nothing any more of the devices' states."""
+        ...
+
+    def end(self, event: str, text: str) -> None:
+        """End it in peace; the event's name and the text tell why."""
+        ...
+
+
 class Listener:
     """Takes connections.
 
@@ -60,7 +88,12 @@ class Listener:
         heard: whether anybody has said anything yet.
         view: where all connections read into.
         piece: where heavy ones do.
+        stopping: is set when the server is to stop.
+        failure: why it has to, if it does not do so in peace.
+        filters: whether what clouds send to devices needs approval.
     """
+
+    filters = False
 
     def __init__(
         self,
@@ -83,26 +116,32 @@ class Listener:
         self.idle = idle
         self.clock = clock
         self.ticks = ticks
-        self.connections: set[DeviceConnection] = set()
+        self.connections: set[Connection] = set()
         self.view = memoryview(bytearray(BUFFER))
         self.piece = self.view[:PIECE]
         self.framings = framings()
         self.accepted = 0
         self.heard = False
+        self.stopping = asyncio.Event()
+        self.failure: str | None = None
         self._servers: list[asyncio.Server] = []
         self._heavy: OrderedDict[DeviceConnection, None] = OrderedDict()  # in order of their turns
         self._turns = False
         self._alone = asyncio.Event()
 
-    async def listen(self, address: Address) -> list[Address]:
+    async def listen(self, address: Address, port_of: str = "") -> list[Address]:
         """Listen at an address; return it with its port, or each that its name stands for.
+
+        Args:
+            address: where.
+            port_of: whose port it is, as the options name it.
 
         Raises:
             OSError: it cannot be.
         """
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: DeviceConnection(self), address.host, address.port, backlog=BACKLOG
+            lambda: self.take(port_of), address.host, address.port, backlog=BACKLOG
         )
         self._servers.append(server)
         return [Address(*socket.getsockname()[:2]) for socket in server.sockets]
@@ -112,13 +151,29 @@ class Listener:
         for connection in self.connections:
             connection.begin_anew()
 
-    def arrive(self, connection: DeviceConnection, peer: str | None) -> int:
-        """Take note of a connection of a peer; return its number, or 0 of one that is refused."""
+    def take(self, port_of: str) -> asyncio.BufferedProtocol:
+        """Return what takes a connection that came at somebody's port."""
+        del port_of  # each port recognises all families
+        return DeviceConnection(self)
+
+    def fail(self, reason: str) -> None:
+        """End the server: it cannot do what it is for."""
+        self.failure = self.failure or reason
+        self.stopping.set()
+
+    def arrive(self, connection: Connection, peer: str | None, *, needs_room: bool = True) -> int:
+        """Take note of a connection of a peer; return its number, or 0 of one that is refused.
+
+        Args:
+            connection: the connection.
+            peer: its address; None if it is gone already.
+            needs_room: whether it is refused while the store takes no more.
+        """
         counts, log = self.keeper.counts, self.log
         if peer is None:  # it was gone before it was looked at
             return 0
         refusal = self.access.refusal(peer)
-        if refusal is None and self.keeper.store.full:
+        if refusal is None and needs_room and self.keeper.store.full:
             self.access.leave(peer)
             refusal = "too much waits for the store (--max-waiting)"
         if refusal is not None:
@@ -131,7 +186,7 @@ class Listener:
         log.detail("connected", f"connected from {peer}", connection=self.accepted)
         return self.accepted
 
-    def leave(self, connection: DeviceConnection, peer: str) -> bool:
+    def leave(self, connection: Connection, peer: str) -> bool:
         """Forget a connection; return whether it was known."""
         if connection not in self.connections:
             return False
@@ -154,6 +209,15 @@ class Listener:
             connection, _ = self._heavy.popitem(last=False)
             connection.go_on()
             asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def hand_over(self, connection: Connection, other: Connection) -> None:
+        """Let another take a connection's place."""
+        self.connections.remove(connection)
+        self.connections.add(other)
+
+    def counters(self) -> dict[str, int]:
+        """Return how much there is of what only this kind of server has."""
+        return {}
 
     def sweep(self) -> None:
         """Do what is due, and end what has been silent or stalled for too long."""

@@ -198,11 +198,18 @@ def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Comman
     return decorate
 
 
-def addresses_of(listen: tuple[str, ...], defaults: Mapping[str, str]) -> list[Address]:
-    """Return where to listen.
+def ports_of(
+    listen: tuple[str, ...], defaults: Mapping[str, str], *, apart: bool = False
+) -> list[tuple[str, Address]]:
+    """Return where to listen, and for whom, as `defaults` names them; "" for anybody.
+
+    Args:
+        listen: what the user wants.
+        defaults: where it listens otherwise, by family.
+        apart: whether each address must be for one family.
 
     Raises:
-        click.BadParameter: something is no address.
+        click.BadParameter: something is no address, or for two families.
     """
     chosen: dict[str, list[Address]] = {}
     for text in listen:
@@ -218,10 +225,20 @@ def addresses_of(listen: tuple[str, ...], defaults: Mapping[str, str]) -> list[A
     if "" not in chosen:
         for family, address in defaults.items():
             chosen.setdefault(family, [parse_address(address, "--listen")])
-    addresses = list(dict.fromkeys(address for some in chosen.values() for address in some))
-    if not addresses:
+    ports: list[tuple[str, Address]] = []
+    taken: set[Address] = set()
+    for family, some in chosen.items():
+        for place in some:
+            if place.port and place in taken:  # port 0 is another one each time
+                if apart:
+                    text = f"{place} is given twice: each family needs its own port."
+                    raise click.BadParameter(text, param_hint="--listen")
+                continue
+            taken.add(place)
+            ports.append((family, place))
+    if not ports:
         raise click.BadParameter("nothing is left to listen on.", param_hint="--listen")
-    return addresses
+    return ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +260,7 @@ class Serving:
     capture: "Capture | None" = None
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], *, answered: str) -> "Serving":
+    def of(cls, options: Mapping[str, Any]) -> "Serving":
         """Return what a server needs, made by its options.
 
         Raises:
@@ -269,7 +286,6 @@ class Serving:
             show,
             most_devices=options["max_devices"],
             only=options["devices"],
-            answered=answered,
             trust_clock=options["trust_clock"],
         )
         return cls(keeper, access, log, tuple(outlets), describe, quiet, capture)

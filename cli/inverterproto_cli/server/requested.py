@@ -2,8 +2,16 @@
 
 `Requests` looks for open ones, and takes up one after the other. Where no server runs, `alone` does
 the same with a store that the command has for itself.
+
+*Forgetting* removes a device with all that it sent.
+
+*Approving* makes the configuration that was held last for a battery the approved one. The command
+says which one it has shown to a person, by the fingerprint of its settings: what the cloud sent
+since then is not approved with it. Or it lets all that comes for a while be approved, which only a
+server that filters can do. Both are answered once they are on disk; nothing is sent to the battery.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,6 +19,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from inverterproto.alphaess.approval import NOTHING, differences, fingerprint
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.logs import Log
 from inverterproto_cli.store import NoStore, Store, StoreError
@@ -25,10 +34,15 @@ from inverterproto_cli.summary import count_of
 if TYPE_CHECKING:
     import sqlite3
 
+    from inverterproto.alphaess.state import BatteryState
     from inverterproto_cli.store.batch import DeviceRow
     from inverterproto_cli.store.forgetting import Removal, StillWanted
 
 Answer = Callable[[Mapping[str, Any]], object]
+LONGEST_APPROVING = 86_400.0
+"""Seconds for which all that comes may be approved."""
+_FAMILY = "alphaess"
+"""The family whose devices fetch their settings."""
 
 
 class Requests:
@@ -38,12 +52,21 @@ class Requests:
         keeper: knows the devices, and has the store.
         log: is told what is done.
         end_of: ends the connections of a device.
+        filters: whether what clouds send to devices needs approval.
     """
 
-    def __init__(self, keeper: Keeper, log: Log, end_of: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        log: Log,
+        end_of: Callable[[str], object],
+        *,
+        filters: bool = False,
+    ) -> None:
         self._keeper = keeper
         self._log = log
         self._end_of = end_of
+        self._filters = filters
         self._waiting: deque[Request] = deque()
         self._busy = False
 
@@ -89,10 +112,12 @@ class Requests:
     ) -> None:
         """Carry out what is wanted, and give the answer."""
         what, serial = wanted.get("do"), wanted.get("serial")
-        if what != "forget" or not isinstance(serial, str):
+        if what == "forget" and isinstance(serial, str):
+            self._forget(serial, answer, still_wanted)
+        elif what == "approve" and isinstance(serial, str):
+            self._approve(serial, wanted, answer)
+        else:
             answer({"error": "this server cannot do that: is the command of a later release?"})
-            return
-        self._forget(serial, answer, still_wanted)
 
     def _forget(self, serial: str, answer: Answer, still_wanted: "StillWanted") -> None:
         store = self._keeper.store
@@ -116,6 +141,49 @@ class Requests:
         # At once: what it says while its records go is of a device that nobody knows.
         self._keeper.forget(serial)
         self._end_of(serial)
+
+    def _approve(self, serial: str, wanted: Mapping[str, Any], answer: Answer) -> None:
+        keeper, now = self._keeper, time()
+        state = keeper.state(_FAMILY, serial) if keeper.knows(_FAMILY, serial) else None
+        if state is None:
+            answer({"error": "there is no such battery in the store"})
+        elif "seconds" in wanted:
+            self._approve_for(serial, state, wanted["seconds"], now, answer)
+        else:
+            self._approve_held(serial, state, wanted.get("fingerprint"), answer)
+
+    def _approve_for(
+        self, serial: str, state: "BatteryState", seconds: object, now: float, answer: Answer
+    ) -> None:
+        if not self._filters:
+            answer({"error": "no proxy with --cloud-commands read-only or block has this store"})
+            return
+        if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_APPROVING:
+            answer({"error": "settings can be approved for at most a day"})
+            return
+        state.approve_for(now + seconds)
+        text = f"for {seconds:,.0f} s what the cloud sends {serial} is taken as approved, as asked"
+        self._log.tell("approving", text, logging.WARNING, device=serial)
+        answer({"approving": serial, "until": state.approving_until})
+
+    def _approve_held(
+        self, serial: str, state: "BatteryState", seen: object, answer: Answer
+    ) -> None:
+        candidate, before = state.candidate, state.configuration
+        if candidate is None:
+            answer({"error": "nothing is held for it any more"})
+            return
+        if fingerprint(candidate) != seen:
+            answer({"error": "the cloud has sent another one meanwhile: look again"})
+            return
+        changes = differences(before or NOTHING, candidate)
+        state.approve()
+        self._keeper.store.when_safe(partial(self._approved, serial, changes, answer))
+
+    def _approved(self, serial: str, changes: list[str], answer: Answer) -> None:
+        text = f"approved, as asked: the configuration of {serial} is now {', '.join(changes)}"
+        self._log.tell("configuration-approved", text, logging.WARNING, device=serial)
+        answer({"approved": serial, "changes": changes})
 
 
 def _named(serial: str, rows: "list[DeviceRow]") -> dict[str, Any]:
@@ -153,7 +221,9 @@ def alone(path: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         store = Store(path, say, keep=ALL)
         store.open()
         try:
-            requests = Requests(Keeper(store, Log()), Log(), lambda _serial: None)
+            keeper = Keeper(store, Log())
+            keeper.recollect(store)
+            requests = Requests(keeper, Log(), lambda _serial: None)
             requests.carry_out(wanted, answer, lambda _connection, _done: True)
             return await answered
         finally:

@@ -12,6 +12,7 @@ import logging
 import resource
 import signal
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -66,16 +67,16 @@ def find_descriptors(serving: Serving) -> None:
         serving.log.tell("few-descriptors", text, logging.WARNING)
 
 
-async def listen(listener: Listener, addresses: list[Address]) -> list[Address]:
+async def listen(listener: Listener, ports: list[tuple[str, Address]]) -> list[Address]:
     """Listen at all addresses; return them with their ports.
 
     Raises:
         click.ClickException: one cannot be had; the message is one clear line.
     """
     bound: list[Address] = []
-    for address in addresses:
+    for name, address in ports:
         try:
-            bound += await listener.listen(address)
+            bound += await listener.listen(address, name)
         except OSError as error:
             raise click.ClickException(why_not(address, error)) from error
     return bound
@@ -110,22 +111,27 @@ def _those(addresses: list[Address]) -> str:
     return "this address" if len(addresses) == 1 else "these addresses"
 
 
-async def serve(listener: Listener, serving: Serving, addresses: list[Address]) -> None:
+async def serve(
+    listener: Listener,
+    serving: Serving,
+    ports: list[tuple[str, Address]],
+    begin: Callable[[], Awaitable[str]] | None = None,
+) -> None:
     """Open the store, listen, and serve until a signal says to stop.
 
     Args:
         listener: takes the connections.
         serving: what the options made.
-        addresses: where to listen.
+        ports: where to listen, and for whom.
+        begin: is called when all ports are there; returns what else is to be said of the start.
 
     Raises:
         click.ClickException: the store or an address cannot be had.
     """
     keeper, log = serving.keeper, serving.log
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, listener.stopping.set)
     loop.add_signal_handler(signal.SIGUSR1, lambda: log.counters(counters(listener)))
     find_descriptors(serving)
     try:
@@ -134,9 +140,10 @@ async def serve(listener: Listener, serving: Serving, addresses: list[Address]) 
         raise click.ClickException(str(error)) from error
     try:
         keeper.open()
-        bound = await listen(listener, addresses)
-        log.tell("listening", start_line(bound, serving.describe))
-        await _look_after(stop, Watch(listener, serving))
+        bound = await listen(listener, ports)
+        what = serving.describe if begin is None else f"{await begin()}; {serving.describe}"
+        log.tell("listening", start_line(bound, what))
+        await _look_after(listener.stopping, Watch(listener, serving))
         log.tell("stopping", "stopping")
     finally:
         await listener.close()
@@ -146,6 +153,8 @@ async def serve(listener: Listener, serving: Serving, addresses: list[Address]) 
             serving.capture.close()
         if listener.accepted and not serving.quiet:
             log.counters(counters(listener))
+    if listener.failure is not None:
+        raise click.ClickException(listener.failure)
 
 
 async def _look_after(stop: asyncio.Event, watch: "Watch") -> None:
@@ -165,7 +174,9 @@ class Watch:
         self._serving = serving
         self._begin = listener.ticks()
         self._hinted = False
-        self._requests = Requests(serving.keeper, serving.log, listener.end_of)
+        self._requests = Requests(
+            serving.keeper, serving.log, listener.end_of, filters=listener.filters
+        )
 
     def turn(self) -> None:
         """Do it; a fault of ours is told, and the next turn comes all the same."""
@@ -188,7 +199,7 @@ class Watch:
 def counters(listener: Listener) -> dict[str, int]:
     """Return how much there was of everything."""
     store = listener.keeper.store
-    counts = dict(sorted(listener.keeper.counts.items()))
+    counts = dict(sorted((listener.keeper.counts + Counter(listener.counters())).items()))
     counts["connections now"] = len(listener.connections)
     if isinstance(store, Store):
         counts |= {"records committed": store.committed, "commits": store.commits}

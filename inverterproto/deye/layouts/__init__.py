@@ -44,6 +44,17 @@ def layout_of(sensor_type: int) -> Layout | None:
     return next(layout for layout in declared if layout.sensor_type == sensor_type)
 
 
+def maker_of(sensor_type: int) -> str | None:
+    """Return who makes the devices with a sensor type: their titles begin with it.
+
+    None where it is not known; what was added may have any title.
+    """
+    if sensor_type in _added:
+        return None
+    layout = layout_of(sensor_type)
+    return None if layout is None else layout.title.partition(" ")[0].rstrip(",")
+
+
 def sensor_types() -> list[int]:
     """Return every sensor type that has a layout."""
     return sorted(MODULES.keys() | _added.keys())

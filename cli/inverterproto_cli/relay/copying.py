@@ -1,0 +1,101 @@
+"""A copy of what a device says, for a second server that only listens (`--tee`).
+
+What that server answers is dropped, and whatever becomes of it harms nothing: a copy that cannot
+be delivered is given up, and the device's next connection tries again. Both are said, seldom.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from inverterproto_cli.address import Address
+
+MOST_WAITING = 64 << 10
+"""Bytes that wait for the second server before it is given up."""
+CONNECT_WITHIN = CLOSE_WITHIN = 10.0
+"""Seconds for the second server to take the connection, and to close it at the end."""
+
+GiveUp = Callable[[str], object]
+"""Told why a copy was given up."""
+
+
+class Copy(asyncio.Protocol):
+    """A connection to the second server, for one connection of a device.
+
+    Args:
+        address: of the server.
+        give_up: is told why, at most once.
+    """
+
+    __slots__ = ("_address", "_ended", "_give_up", "_task", "_transport", "_waiting")
+
+    def __init__(self, address: Address, give_up: GiveUp) -> None:
+        self._address = address
+        self._give_up = give_up
+        self._transport: Any = None
+        self._waiting = bytearray()
+        self._ended = False
+        self._task = asyncio.get_running_loop().create_task(self._connect())
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN):
+                await loop.create_connection(lambda: self, *self._address)
+        except TimeoutError:
+            self._fail(f"does not answer within {CONNECT_WITHIN:g} s")
+        except OSError as error:
+            self._fail(error.strerror or str(error))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send what has waited."""
+        self._transport = transport
+        self._transport.write(bytes(self._waiting))
+        self._waiting.clear()
+        if self._ended:
+            self._finish()
+
+    def data_received(self, data: bytes) -> None:
+        """Drop what it answers."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give up."""
+        self._fail("closed the connection" if exc is None else str(exc))
+
+    def write(self, chunk: bytes) -> None:
+        """Send a chunk, or keep it until there is a connection."""
+        if self._ended:
+            return
+        if self._transport is None:
+            self._waiting += chunk
+            if len(self._waiting) > MOST_WAITING:
+                self._fail("is too slow in taking the connection")
+        elif self._transport.get_write_buffer_size() > MOST_WAITING:
+            self._fail("does not read")
+        else:
+            self._transport.write(chunk)
+
+    def _fail(self, why: str) -> None:
+        if self._ended:
+            return
+        self._end()
+        self._give_up(f"the copy to {self._address} is given up: it {why}")
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End it, after what waits to be sent."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._transport is not None:
+            self._finish()
+
+    def _finish(self) -> None:
+        # To close at once would be a reset if an answer were on its way, and cost what is.
+        self._transport.write_eof()
+        asyncio.get_running_loop().call_later(CLOSE_WITHIN, self._transport.abort)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._waiting.clear()

@@ -1,0 +1,371 @@
+"""A wire: two sockets, and what passes between them, byte for byte and in order.
+
+Theory of operation
+-------------------
+A `Wire` has two ends, the device's and the cloud's. What one reads the other writes, in the same
+turn; only then it is shown to whoever listens (`Ear`), whose faults cost the listening and never
+the wire. Bytes to the device may be held: the ear says by which bytes, and when, they are replaced.
+
+*Bounds.* All ends read into one buffer, as what is read leaves at once. What a slow peer does not
+take waits in the other end's transport, at most `HIGH` bytes and one reading: above that nothing is
+read from the other side, until it falls below `LOW`.
+
+*Ends.* The end of a stream passes as just that: the other direction goes on, and when both have
+ended, or the program ends it, both sockets are closed behind what waits to be sent. The wire is
+over when both are gone; who takes nothing any more delays that for `STALLED` at most. A reset
+passes as a reset (linger 0), and so do time-outs and any other
+failure, as nobody can say then what arrived. A socket that is not read tells of no reset, so
+`look`, called once a second, asks the kernel for the state of those; whoever takes nothing for
+`STALLED` is reset.
+
+*Time-outs.* Nothing at all within `FIRST_BYTE`, or silence for `IDLE` (`IDLE_FOREIGN` where nothing
+of ours was ever recognised), reset the wire. TCP's own keep-alive finds peers that vanished.
+"""
+
+import asyncio
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from inverterproto_cli.relay.copying import Copy
+
+HIGH, LOW = 64 << 10, 16 << 10
+"""Bytes that wait for a slow peer before the other is read no more, and until it is again."""
+FIRST_BYTE, IDLE, IDLE_FOREIGN, STALLED = 60.0, 900.0, 7200.0, 60.0
+"""Seconds: see the theory."""
+_RESET = struct.pack("ii", 1, 0)
+_VANISHED = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
+_TCP_CLOSE = 7  # the state of a socket whose peer has reset it (Linux: tcp_states.h)
+_KEEP_ALIVE = (
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 120),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 30),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 4),
+)
+
+
+class Ear(Protocol):
+    """Hears what passes on a wire."""
+
+    def device_said(self, chunk: bytes) -> None:
+        """Hear what went to the cloud."""
+        ...
+
+    def cloud_said(self, chunk: bytes) -> None:
+        """Hear what went to the device, or, where `holds`, is to go: then it calls `release`."""
+        ...
+
+    def ended(self, sender: str) -> None:
+        """Hear that a direction has ended: `"device"` or `"cloud"` says no more."""
+        ...
+
+    @property
+    def holds(self) -> bool:
+        """Whether what the cloud says waits for this ear's `Wire.release`."""
+        ...
+
+    @property
+    def foreign(self) -> bool:
+        """Whether nothing of ours was recognised."""
+        ...
+
+
+class End(asyncio.BufferedProtocol):
+    """One socket of a wire.
+
+    Attributes:
+        transport: the socket's, None before there is one.
+        count: bytes that this side said.
+        ended: whether it says no more.
+        paused_at: since when it takes no more, or None.
+    """
+
+    __slots__ = ("_held", "_is_device", "count", "ended", "other", "paused_at", "transport", "wire")
+
+    other: "End"
+    transport: Any  # asyncio's or uvloop's, None before there is one
+
+    def __init__(self, wire: "Wire", *, is_device: bool) -> None:
+        self.wire = wire
+        self.transport = None
+        self.count = 0  # bytes that it said
+        self.ended = False  # says no more
+        self.paused_at: float | None = None  # takes no more since then
+        self._held = False  # is not to be read, whatever the other takes
+        self._is_device = is_device
+
+    def expect(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
+        """Write to a socket that is still another's, who reads nothing from it meanwhile."""
+        self.transport = transport
+        self._held = True
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
+        """Take the socket. Nothing is read before the other one is there."""
+        self.transport = transport
+        self._held = False
+        self.wire.opened()
+        transport.set_write_buffer_limits(HIGH, LOW)
+        keep_alive(transport)
+        self.read_or_not()
+        self.other.read_or_not()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go."""
+        del sizehint
+        return self.wire.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass bytes on, then let them be heard."""
+        self.take(bytes(self.wire.view[:nbytes]))
+
+    def take(self, chunk: bytes) -> None:
+        """Pass on what was read, then let it be heard."""
+        wire = self.wire
+        wire.heard_at = monotonic()
+        self.count += len(chunk)
+        if self._is_device:
+            self.other.transport.write(chunk)
+            if wire.copy is not None:
+                wire.copy.write(chunk)
+            if wire.ear is not None:
+                wire.hear(wire.ear.device_said, chunk)
+            return
+        ear = wire.ear
+        if ear is None:
+            self.other.transport.write(chunk)
+        elif ear.holds:
+            wire.hear(ear.cloud_said, chunk)
+        else:
+            self.other.transport.write(chunk)
+            wire.hear(ear.cloud_said, chunk)
+
+    def eof_received(self) -> bool:
+        """Pass on that no more will come; go on with the other direction."""
+        self.ended = True
+        wire = self.wire
+        if wire.ear is not None:
+            wire.hear(wire.ear.ended, self.name)
+        if not (wire.ear is not None and wire.ear.holds and not self._is_device):
+            wire.pass_end(self)
+        return True
+
+    def pause_writing(self) -> None:
+        """Read no more from the other side: this one is slow."""
+        self.paused_at = monotonic()
+        self.other.read_or_not()
+
+    def resume_writing(self) -> None:
+        """Read from the other side again."""
+        self.paused_at = None
+        self.other.read_or_not()
+
+    def hold(self, *, held: bool) -> None:
+        """Read no more from this side, or again."""
+        self._held = held
+        self.read_or_not()
+
+    def read_or_not(self) -> None:
+        """Read, if there is room for it on the other side and nobody holds it."""
+        transport = self.transport
+        if self.ended or transport is None or transport.is_closing():
+            return
+        other = self.other
+        if self._held or other.transport is None or other.paused_at is not None:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass a failure on."""
+        self.wire.lost(self, exc)
+
+    def reset(self) -> None:
+        """End the socket in a way that tells the peer that not all may have arrived."""
+        if self.transport is not None:
+            reset(self.transport)
+
+    def was_reset(self) -> bool:
+        """Ask the kernel whether the peer has reset the socket, which nobody reads now."""
+        try:
+            state = self.transport.get_extra_info("socket").getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_INFO, 1
+            )
+        except (OSError, ValueError, AttributeError):  # gone, or another system
+            return False
+        return bool(state[0] == _TCP_CLOSE)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is not read, whatever the other takes."""
+        return self._held
+
+    @property
+    def name(self) -> str:
+        """Who is at this end."""
+        return "device" if self._is_device else "cloud"
+
+
+class Wire:
+    """Two ends, and what passes between them.
+
+    Args:
+        view: where all wires of a loop read into.
+        over: is called once, when it has ended and both sockets are gone.
+        fault: is called when the ear fails; it hears no more.
+
+    Attributes:
+        ear: hears what passes.
+        copy: gets what the device says, too.
+        begun_at: when it was made, in seconds of a clock that nobody sets.
+        heard_at: when something came last, by the same clock; 0 if nothing has.
+        reason: why it ends, or None.
+    """
+
+    __slots__ = (
+        "_ending_since",
+        "_fault",
+        "_open",
+        "_over",
+        "begun_at",
+        "cloud",
+        "copy",
+        "device",
+        "ear",
+        "heard_at",
+        "reason",
+        "view",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        view: memoryview,
+        over: Callable[["Wire", str], object],
+        fault: Callable[["Wire"], object],
+    ) -> None:
+        self.view = view
+        self.ear: Ear | None = None
+        self.copy: Copy | None = None
+        self.reason: str | None = None
+        self.begun_at = monotonic()
+        self.heard_at = 0.0
+        self._ending_since = 0.0
+        self._open = 0  # sockets
+        self._over = over
+        self._fault = fault
+        self.device = End(self, is_device=True)
+        self.cloud = End(self, is_device=False)
+        self.device.other, self.cloud.other = self.cloud, self.device
+
+    def hear(self, part: Callable[..., None], *arguments: object) -> None:
+        """Let the ear hear something. A fault of it ends the listening, not the wire."""
+        ear = self.ear
+        try:
+            part(*arguments)
+        except Exception:  # noqa: BLE001 - whatever it is, the wire goes on
+            if ear is not None and ear.holds:
+                # What is held to protect the device does not pass because of a fault.
+                self.fail("a fault of this program")
+            self.ear = None
+            self._fault(self)
+
+    def release(self, data: bytes) -> None:
+        """Send to the device what was held, or what takes its place."""
+        if self.reason is None:
+            self.device.transport.write(data)
+
+    def pass_end(self, end: End) -> None:
+        """Tell the other side that this one says no more."""
+        other = end.other
+        if self.reason is not None or other.transport is None:
+            return
+        if other.ended:
+            self._finish("both sides ended it")
+        elif not other.transport.is_closing():
+            other.transport.write_eof()
+
+    def opened(self) -> None:
+        """Take notice that there is a socket more."""
+        self._open += 1
+
+    def lost(self, end: End, exc: Exception | None) -> None:
+        """Take notice that a socket is gone."""
+        vanished = isinstance(exc, OSError) and exc.errno in _VANISHED
+        self.fail(f"the {end.name}: {'vanished' if vanished else 'reset'}")
+        self._open -= 1
+        if not self._open and self.reason is not None:
+            self._over(self, self.reason)
+
+    def fail(self, reason: str) -> None:
+        """Reset both sides."""
+        if self.reason is not None:
+            return
+        self.reason = reason
+        self.abort()
+
+    def abort(self) -> None:
+        """Reset what is still there of both sides."""
+        self.device.reset()
+        self.cloud.reset()
+
+    def close(self, reason: str) -> None:
+        """End both sides in peace, after what waits to be sent."""
+        if self.reason is None:
+            self._finish(reason)
+
+    def _finish(self, reason: str) -> None:
+        self.reason = reason
+        self._ending_since = monotonic()
+        for end in (self.device, self.cloud):
+            if end.transport is not None:
+                end.transport.close()
+
+    def look(self, ticks: float, idle: float = IDLE) -> None:
+        """End what was reset unseen, has stalled, or has been silent for too long.
+
+        Args:
+            ticks: seconds of a clock that nobody sets.
+            idle: seconds of silence, where something of ours is spoken.
+        """
+        if self.reason is not None:
+            if ticks - self._ending_since > STALLED:
+                self.abort()
+            return
+        for end in (self.device, self.cloud):
+            unread = end.ended or end.is_held or end.other.paused_at is not None
+            if unread and end.transport is not None and end.was_reset():
+                self.fail(f"the {end.name}: reset")
+                return
+            if end.paused_at is not None and ticks - end.paused_at > STALLED:
+                self.fail(f"the {end.name} takes nothing")
+                return
+        if not self.heard_at:
+            if ticks - self.begun_at > FIRST_BYTE:
+                self.fail("nothing came")
+        elif ticks - self.heard_at > (IDLE_FOREIGN if self._is_foreign else idle):
+            self.fail("silent for too long")
+
+    @property
+    def _is_foreign(self) -> bool:
+        return self.ear is None or self.ear.foreign
+
+
+def reset(transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
+    """End a socket in a way that tells the peer that not all may have arrived."""
+    with suppress(OSError, ValueError):  # it may be gone already
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
+
+
+def keep_alive(transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
+    """Let TCP find out when the peer has vanished."""
+    sock = transport.get_extra_info("socket")
+    for level, name, value in _KEEP_ALIVE:
+        option = getattr(socket, name, None)
+        if option is not None:
+            with suppress(OSError, ValueError):
+                sock.setsockopt(level, option, value)

@@ -1,0 +1,311 @@
+"""Where the cloud is, and whether it is away: real sockets, and a DNS server on loopback."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+import dns.message
+import dns.rrset
+import pytest
+
+from inverterproto_cli.address import Address
+from inverterproto_cli.relay import cloud as clouds
+from inverterproto_cli.relay.cloud import AwayError, Cloud, LoopError
+from inverterproto_cli.relay.loops import Loops, is_of_this_machine
+from inverterproto_cli.relay.resolving import UnresolvedError, by_server, by_system, is_address
+from tests.serving import Clock
+
+PATIENCE = 30.0
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await test()
+
+    asyncio.run(bounded())
+
+
+def resolves_to(*addresses: str) -> Any:  # noqa: ANN401 - a Resolve
+    async def resolve(host: str) -> list[str]:
+        if not addresses:
+            raise UnresolvedError(f"{host} does not resolve")
+        return list(addresses)
+
+    return resolve
+
+
+class Told(list[tuple[str, str]]):
+    """What was told."""
+
+    def __call__(self, event: str, text: str) -> None:
+        self.append((event, text))
+
+    @property
+    def events(self) -> list[str]:
+        return [event for event, _ in self]
+
+
+def cloud_at(
+    port: int,
+    *addresses: str,
+    host: str = "cloud.example",
+    named: bool = True,
+    told: Told | None = None,
+    loops: Loops | None = None,
+    ticks: Callable[[], float] = monotonic,
+) -> Cloud:
+    return Cloud(
+        "deye",
+        Address(host, port),
+        resolves_to(*addresses),
+        named=named,
+        is_us=(loops or Loops()).is_us,
+        tell=told if told is not None else Told(),
+        ticks=ticks,
+    )
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class TestConnecting:
+    def test_the_next_address_is_tried_where_one_refuses(self) -> None:
+        async def test() -> None:
+            server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            protocol = await cloud_at(port, "127.0.0.2", "127.0.0.1").connect(clouds._Nothing)
+            assert protocol.transport.get_extra_info("peername") == ("127.0.0.1", port)
+            protocol.transport.close()
+            server.close()
+
+        run(test)
+
+    def test_the_next_address_is_tried_where_one_answers_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def test() -> None:
+            monkeypatch.setattr(clouds, "CONNECT_WITHIN", 4.0)
+            server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            with socket.create_server(("127.0.0.2", port), backlog=0) as deaf:
+                fill = [socket.socket() for _ in range(4)]
+                for each in fill:
+                    each.setblocking(False)  # noqa: FBT003 - socket's way
+                    each.connect_ex(deaf.getsockname())
+                protocol = await cloud_at(port, "127.0.0.2", "127.0.0.1").connect(clouds._Nothing)
+                assert protocol.transport.get_extra_info("peername") == ("127.0.0.1", port)
+                protocol.transport.close()
+                for each in fill:
+                    each.close()
+            server.close()
+
+        run(test)
+
+    def test_a_name_without_address_says_what_to_type(self) -> None:
+        async def test() -> None:
+            with pytest.raises(AwayError, match=r"does not resolve.*--upstream deye=.*--resolver"):
+                await cloud_at(10000).connect(clouds._Nothing)
+
+        run(test)
+
+    def test_a_name_that_resolves_to_nothing_at_all_is_one_without_address(self) -> None:
+        async def test() -> None:
+            cloud = cloud_at(10000)
+
+            async def nothing(_host: str) -> list[str]:
+                return []
+
+            cloud._resolve = nothing
+            with pytest.raises(AwayError, match="has no address"):
+                await cloud.connect(clouds._Nothing)
+
+        run(test)
+
+    def test_a_refusal_is_told_as_one(self) -> None:
+        async def test() -> None:
+            port = free_port()
+            with pytest.raises(AwayError, match=f"cloud.example:{port} refuses the connection"):
+                await cloud_at(port, "127.0.0.1").connect(clouds._Nothing)
+
+        run(test)
+
+    def test_no_answer_within_the_time_is_told_as_that(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def test() -> None:
+            monkeypatch.setattr(clouds, "CONNECT_WITHIN", 0.05)
+            # A full backlog answers nothing more: Linux drops the SYN.
+            with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
+                address = deaf.getsockname()
+                fill = [socket.socket() for _ in range(4)]
+                for each in fill:
+                    each.setblocking(False)  # noqa: FBT003 - socket's way
+                    each.connect_ex(address)
+                with pytest.raises(AwayError, match="does not answer within"):
+                    await cloud_at(address[1], "127.0.0.1").connect(clouds._Nothing)
+                for each in fill:
+                    each.close()
+
+        run(test)
+
+    @pytest.mark.parametrize("address", ["192.168.1.10", "10.0.0.1", "fd00::1", "127.0.0.1"])
+    def test_the_vendors_name_at_home_is_refused_with_the_line_to_type(self, address: str) -> None:
+        async def test() -> None:
+            cloud = cloud_at(10000, address, named=False)
+            with pytest.raises(AwayError, match=r"an address at home.*--upstream deye=cloud"):
+                await cloud.connect(clouds._Nothing)
+
+        run(test)
+
+    def test_a_cloud_at_home_that_the_user_named_is_meant(self) -> None:
+        async def test() -> None:
+            assert await cloud_at(10000, "192.168.1.10").addresses() == ["192.168.1.10"]
+
+        run(test)
+
+
+class TestLoops:
+    def test_our_own_port_at_this_machine_is_a_loop_with_the_line_to_type(self) -> None:
+        async def test() -> None:
+            loops = Loops()
+            loops.listens([Address("0.0.0.0", 10000)])
+            cloud = cloud_at(10000, "127.0.0.1", loops=loops)
+            with pytest.raises(LoopError, match=r"leads to this program.*--resolver"):
+                await cloud.connect(clouds._Nothing)
+
+        run(test)
+
+    def test_another_port_of_this_machine_is_none(self) -> None:
+        loops = Loops()
+        loops.listens([Address("0.0.0.0", 10000)])
+        assert not loops.is_us(Address("127.0.0.1", 10001))
+
+    def test_all_that_it_listens_at_counts(self) -> None:
+        loops = Loops()
+        loops.listens([Address("0.0.0.0", 10000)])
+        loops.listens([Address("::", 7777)])
+        assert loops.is_us(Address("127.0.0.1", 10000))
+        assert loops.is_us(Address("::1", 7777))
+
+    def test_another_address_of_this_machine_is_another_programs(self) -> None:
+        loops = Loops()
+        loops.listens([Address("127.0.0.1", 10000)])
+        assert loops.is_us(Address("127.0.0.1", 10000))
+        assert not loops.is_us(Address("127.0.0.2", 10000))
+
+    @pytest.mark.parametrize("accepted_first", [True, False])
+    def test_our_own_connection_is_recognised_from_either_side(
+        self, *, accepted_first: bool
+    ) -> None:
+        loops, place = Loops(), ("192.0.2.1", 50000)
+        first, second = (loops.came, loops.calls) if accepted_first else (loops.calls, loops.came)
+        assert not first(place)
+        assert second(place)
+        loops.settled(place)
+        loops.hung_up(place)
+        assert loops.count == 0
+
+    def test_only_addresses_of_this_machine_are_ours(self) -> None:
+        assert is_of_this_machine("127.0.0.1")
+        assert not is_of_this_machine("192.0.2.1")
+        assert not is_of_this_machine("2001:db8::1")
+
+
+class TestAway:
+    def test_it_is_said_once_that_it_is_away_and_once_that_it_is_back(self) -> None:
+        async def test() -> None:
+            told, port = Told(), free_port()
+            clock = Clock(1000.0)
+            cloud = cloud_at(port, "127.0.0.1", told=told, ticks=clock)
+            for _ in range(3):
+                with pytest.raises(AwayError):
+                    await cloud.connect(clouds._Nothing)
+            assert told.events == ["cloud-away"]
+            clock.now += clouds.PROBE_EVERY - 1
+            assert not cloud.is_to_be_probed
+            clock.now += 1
+            assert cloud.is_to_be_probed
+            assert not await cloud.probe()  # still refused
+            assert not cloud.is_to_be_probed
+            server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", port)
+            clock.now += clouds.PROBE_EVERY
+            assert cloud.is_to_be_probed
+            assert await cloud.probe()
+            assert cloud.away is None
+            assert told.events == ["cloud-away", "cloud-back"]
+            clock.now += 10 * clouds.PROBE_EVERY
+            assert not cloud.is_to_be_probed  # there is no need
+            server.close()
+
+        run(test)
+
+    def test_one_that_takes_connections_and_says_nothing_is_away_for_longer(self) -> None:
+        async def test() -> None:
+            clock = Clock(1000.0)
+            server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
+            told = Told()
+            port = server.sockets[0].getsockname()[1]
+            cloud = cloud_at(port, "127.0.0.1", told=told, ticks=clock)
+            cloud.silent()
+            clock.now += clouds.SILENT_FOR - 1
+            assert not cloud.is_to_be_probed
+            clock.now += 1
+            assert cloud.is_to_be_probed
+            assert await cloud.probe()
+            assert told.events == ["cloud-away", "cloud-back"]
+            server.close()
+
+        run(test)
+
+
+class _Dns(asyncio.DatagramProtocol):
+    """A DNS server that knows one name."""
+
+    transport: Any
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, address: Any) -> None:  # noqa: ANN401 - asyncio's
+        question = dns.message.from_wire(data)
+        answer = dns.message.make_response(question)
+        asked = question.question[0]
+        if asked.name.to_text() == "cloud.example." and asked.rdtype == dns.rdatatype.A:
+            answer.answer.append(dns.rrset.from_text(asked.name, 60, "IN", "A", "192.0.2.7"))
+        elif asked.name.to_text() != "cloud.example.":
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        self.transport.sendto(answer.to_wire(), address)
+
+
+class TestResolving:
+    def test_the_system_knows_localhost_and_not_a_name_that_is_none(self) -> None:
+        async def test() -> None:
+            assert "127.0.0.1" in await by_system("localhost")
+            with pytest.raises(UnresolvedError):
+                await by_system("no such name")
+
+        run(test)
+
+    def test_a_server_of_ones_own_is_asked(self) -> None:
+        async def test() -> None:
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.create_datagram_endpoint(_Dns, local_addr=("127.0.0.1", 0))
+            resolve = by_server(Address(*transport.get_extra_info("sockname")))
+            assert await resolve("cloud.example") == ["192.0.2.7"]
+            assert await resolve("192.0.2.9") == ["192.0.2.9"]
+            with pytest.raises(UnresolvedError, match=r"does not resolve at 127\.0\.0\.1"):
+                await resolve("other.example")
+            transport.close()
+
+        run(test)
+
+    def test_an_address_is_no_name(self) -> None:
+        assert is_address("192.0.2.1")
+        assert is_address("fe80::1%eth0")
+        assert not is_address("www.example")
