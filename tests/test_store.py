@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -410,9 +410,30 @@ class TestTroubles:
         with pytest.raises(StoreError, match="file"):
             Store(tmp_path / "file" / "store.db", Told()).open()
 
-    async def test_a_file_that_is_no_database_is_kept_aside(self, path: Path) -> None:
+    async def test_a_file_that_never_was_a_store_is_left_as_it_is(self, path: Path) -> None:
         path.parent.mkdir()
-        path.write_bytes(b"my diary, by no means to be lost" * 1000)
+        diary = b"my diary, by no means to be lost" * 1001
+        path.write_bytes(diary)
+        with pytest.raises(StoreError, match="is no store"):
+            Store(path, Told()).open()
+        assert path.read_bytes() == diary
+        assert not list(path.parent.glob("*.damaged-*"))
+
+    async def test_a_database_of_another_program_is_left_as_it_is(self, path: Path) -> None:
+        path.parent.mkdir()
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE states (a)")
+            database.commit()
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match="another program's"):
+            Store(path, Told()).open()
+        with pytest.raises(StoreError, match="another program's"):
+            Reader(path)
+        assert path.read_bytes() == before
+
+    async def test_a_file_that_may_have_been_a_database_is_kept_aside(self, path: Path) -> None:
+        path.parent.mkdir()
+        path.write_bytes(b"my diary, by no means to be lost" * 1024)
         path.chmod(0o600)
         told = Told()
         async with opened(path, told) as store:

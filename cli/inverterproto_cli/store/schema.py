@@ -19,7 +19,14 @@ LOG_PAGES = 4000
 """After so many pages in the log there is a checkpoint: a page that changed often is written once.
 They fit into `LOG_BYTES`."""
 
-_FIRST = """
+OURS = 0x49565054
+"""SQLite's application id of our files: others' databases are not touched."""
+_HEAD = b"SQLite format 3\0"
+_SECTOR = 512
+"""Bytes of which the smallest page of SQLite is a multiple."""
+
+_FIRST = f"""
+PRAGMA application_id = {OURS};
 CREATE TABLE device (
     id INTEGER PRIMARY KEY,
     family TEXT,
@@ -136,13 +143,14 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     """Open the file, made if it is not there, and brought to the present version.
 
     Raises:
-        StoreError: it cannot be, or is of a later version.
+        StoreError: it cannot be, is of a later version, or is no store.
         sqlite3.DatabaseError: it is damaged (`is_damage`).
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # SQLite's other two files get the mode of this one.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _refuse_text(path)
     except OSError as error:
         raise StoreError(f"store {path}: {error.strerror}") from error
     connection = sqlite3.connect(
@@ -150,6 +158,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     )
     connection.text_factory = text_of
     try:
+        _refuse_foreign(connection, path)
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -198,10 +207,13 @@ def _open_beside(path: Path, mode: str) -> sqlite3.Connection:
             isolation_level=None,
         )
         connection.text_factory = text_of
+        _refuse_foreign(connection, path)
         version = _version(connection)
-    except sqlite3.Error as error:
+    except BaseException as error:
         if connection is not None:
             connection.close()
+        if not isinstance(error, sqlite3.Error):
+            raise
         raise StoreError(f"store {path}: {error}") from error
     if version == len(MIGRATIONS):
         return connection
@@ -214,6 +226,31 @@ def _open_beside(path: Path, mode: str) -> sqlite3.Connection:
         else "a later release wrote it: install that one"
     )
     raise StoreError(f"{what}; {todo}")
+
+
+def _refuse_text(path: Path) -> None:
+    """See that a file is a database, or was one: what never was is not moved aside.
+
+    A damaged database still has its length, which is a multiple of its pages'.
+
+    Raises:
+        StoreError: it is something else.
+    """
+    with path.open("rb") as file:
+        head, size = file.read(len(_HEAD)), os.fstat(file.fileno()).st_size
+    if head != _HEAD and size % _SECTOR:
+        raise StoreError(f"{path} is no store, and is left as it is: give the store another name")
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """See that a database is a store of ours, or empty.
+
+    Raises:
+        StoreError: it is another program's.
+    """
+    (mine,) = connection.execute("PRAGMA application_id").fetchone()
+    if mine != OURS and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        raise StoreError(f"{path} is another program's database, and is left as it is")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
