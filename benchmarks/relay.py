@@ -203,10 +203,12 @@ def _lines(runs: dict[str, list[Run]], connections: int) -> Iterator[Line]:
         what = f"{name}, {connections} connections"
         yield Line(what, rate, "requests/s", ratio, goals.get(name), note)
     what = f"with the store beside without, {connections} connections"
-    yield Line(what, 0.0, "", _ratio(runs[STORED], runs[OURS]), at_least(0.7))
+    ratio = _ratio(runs[STORED], runs[OURS])
+    yield Line(what, ratio, "times", ratio, at_least(0.7))
     if runs[THREADS]:
         what = f"ours beside a thread for each direction, {connections} connections"
-        yield Line(what, 0.0, "", _ratio(runs[OURS], runs[THREADS]), at_least(2.0))
+        ratio = _ratio(runs[OURS], runs[THREADS])
+        yield Line(what, ratio, "times", ratio, at_least(2.0))
 
 
 def _ratio(ours: list[Run], peers: list[Run] | None) -> float | None:
