@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -204,12 +205,27 @@ class TestLoops:
         self, *, accepted_first: bool
     ) -> None:
         loops, place = Loops(), ("192.0.2.1", 50000)
-        first, second = (loops.came, loops.calls) if accepted_first else (loops.calls, loops.came)
-        assert not first(place)
-        assert second(place)
+        cloud, ours = ("192.0.2.9", 10000), ("192.0.2.1", 10000)
+        came, calls = partial(loops.came, place, ours), partial(loops.calls, place, cloud)
+        first, second = (came, calls) if accepted_first else (calls, came)
+        assert not first()
+        assert second()
         loops.settled(place)
         loops.hung_up(place)
         assert loops.count == 0
+
+    @pytest.mark.parametrize("accepted_first", [True, False])
+    def test_a_device_and_we_may_call_programs_of_this_machine_from_one_place(
+        self, *, accepted_first: bool
+    ) -> None:
+        loops, place = Loops(), ("127.0.0.1", 50000)
+        ours, cloud = ("127.0.0.1", 10000), ("127.0.0.1", 10001)
+        came, calls = partial(loops.came, place, ours), partial(loops.calls, place, cloud)
+        first, second = (came, calls) if accepted_first else (calls, came)
+        assert not first()
+        assert not second()
+        loops.hung_up(place)
+        assert loops.calls(place, ours)
 
     def test_only_addresses_of_this_machine_are_ours(self) -> None:
         assert is_of_this_machine("127.0.0.1")

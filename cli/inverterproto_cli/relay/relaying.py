@@ -167,7 +167,7 @@ class Relayed(asyncio.BufferedProtocol):
         self._transport = transport
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else "?"
-        if peer and listener.loops.came(peer[:2]):
+        if peer and listener.loops.came(peer[:2], transport.get_extra_info("sockname")[:2]):
             listener.fail(cloud.loop_text(self._peer))
             transport.abort()
             return
@@ -248,7 +248,8 @@ class Relayed(asyncio.BufferedProtocol):
         if wire.reason is not None:  # the cloud is gone again
             self._give_up(wire.reason)
             return
-        local = self._local = wire.cloud.transport.get_extra_info("sockname")[:2]
+        upstream = wire.cloud.transport
+        local = self._local = upstream.get_extra_info("sockname")[:2]
         self._begun = True
         wire.copy = listener.copy()
         listener.keeper.counts["relayed connections"] += 1
@@ -258,7 +259,8 @@ class Relayed(asyncio.BufferedProtocol):
             wire.device.take(self._early)
         if self._ended_early:
             wire.device.eof_received()
-        if listener.loops.calls(local):
+        called = upstream.get_extra_info("peername") or local  # it may be gone already
+        if listener.loops.calls(local, called[:2]):
             listener.fail(self._cloud.loop_text(local[0]))
         self._settle()
 
