@@ -1,5 +1,6 @@
 """The proxy and its store: what is kept, what waits, and what no trouble of it may change."""
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,26 @@ class TestDurable:
             assert [each.kind for each in made.kept()] == ["data"]
             assert made.counts["ended: the cloud: reset"] == 1
             assert nothing_is_left(made)
+
+    async def test_who_ends_in_peace_while_the_store_is_waited_for_is_not_taken_for_reset(
+        self, path: Path
+    ) -> None:
+        async with VendorCloud() as vendor, relaying(vendor.port, path, durable=True) as made:
+            device, cloud = await made.line(vendor)
+            with made.commits_held():
+                device.send(DATA)
+                device.half_close()
+                assert await cloud.rest() == DATA
+                cloud.send(answer(DATA))
+                cloud.half_close()
+                [relayed] = made.listener.connections
+                await until(lambda: relayed._wire.cloud.is_held)
+                looks = count()
+                await until(lambda: made.look_again() and next(looks) == 10)
+                assert made.listener.connections
+            assert await device.rest() == answer(DATA)
+            await until(lambda: nothing_is_left(made))
+            assert made.counts["ended: both sides ended it"] == 1
 
     async def test_where_records_find_no_room_the_device_is_told_nothing(self, path: Path) -> None:
         async with (

@@ -13,10 +13,11 @@ read from the other side, until it falls below `LOW`.
 *Ends.* The end of a stream passes as just that: the other direction goes on, and when both have
 ended, or the program ends it, both sockets are closed behind what waits to be sent. The wire is
 over when both are gone; who takes nothing any more delays that for `STALLED` at most. A reset
-passes as a reset (linger 0), and so do time-outs and any other
-failure, as nobody can say then what arrived. A socket that is not read tells of no reset, so
-`look`, called once a second, asks the kernel for the state of those; whoever takes nothing for
-`STALLED` is reset.
+passes as a reset (linger 0), and so do time-outs and any other failure, as nobody can say then what
+arrived. A socket that is not read tells of no failure, so `look`, called once a second, asks the
+kernel about those. (Their TCP state would not do: it is the same after a reset, and after both
+sides have ended it in peace.) Whoever takes nothing for `STALLED` is reset; who takes little, by
+what the kernel knows to be acknowledged, is waited for.
 
 *Time-outs.* Nothing at all within `FIRST_BYTE`, or silence for `IDLE` (`IDLE_FOREIGN` where nothing
 of ours was ever recognised), reset the wire. TCP's own keep-alive finds peers that vanished.
@@ -40,7 +41,7 @@ FIRST_BYTE, IDLE, IDLE_FOREIGN, STALLED = 60.0, 900.0, 7200.0, 60.0
 """Seconds: see the theory."""
 _RESET = struct.pack("ii", 1, 0)
 _VANISHED = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
-_TCP_CLOSE = 7  # the state of a socket whose peer has reset it (Linux: tcp_states.h)
+_BYTES_ACKED = struct.Struct("120xQ")  # where Linux tells of them (linux/tcp.h: tcp_info)
 _KEEP_ALIVE = (
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
     (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 120),
@@ -85,7 +86,10 @@ class End(asyncio.BufferedProtocol):
         paused_at: since when it takes no more, or None.
     """
 
-    __slots__ = ("_held", "_is_device", "count", "ended", "other", "paused_at", "transport", "wire")
+    __slots__ = (
+        "_held", "_is_device", "_taken", "count", "ended", "other", "paused_at", "transport",
+        "wire",
+    )  # fmt: skip
 
     other: "End"
     transport: Any  # asyncio's or uvloop's, None before there is one
@@ -98,6 +102,7 @@ class End(asyncio.BufferedProtocol):
         self.paused_at: float | None = None  # takes no more since then
         self._held = False  # is not to be read, whatever the other takes
         self._is_device = is_device
+        self._taken: int | None = None  # see `takes`
 
     def expect(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
         """Write to a socket that is still another's, who reads nothing from it meanwhile."""
@@ -157,6 +162,7 @@ class End(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """Read no more from the other side: this one is slow."""
         self.paused_at = monotonic()
+        self._taken = None
         self.other.read_or_not()
 
     def resume_writing(self) -> None:
@@ -189,15 +195,37 @@ class End(asyncio.BufferedProtocol):
         if self.transport is not None:
             reset(self.transport)
 
-    def was_reset(self) -> bool:
-        """Ask the kernel whether the peer has reset the socket, which nobody reads now."""
+    def failure(self) -> int:
+        """Ask the kernel for the error of a socket that nobody reads now; 0 is none."""
         try:
-            state = self.transport.get_extra_info("socket").getsockopt(
-                socket.IPPROTO_TCP, socket.TCP_INFO, 1
+            error: int = self.transport.get_extra_info("socket").getsockopt(
+                socket.SOL_SOCKET, socket.SO_ERROR
             )
-        except (OSError, ValueError, AttributeError):  # gone, or another system
+        except (OSError, ValueError, AttributeError):  # gone
+            return 0
+        return error
+
+    def takes(self) -> bool:
+        """Return whether the peer has taken some of what waits for it, since this was last asked.
+
+        The transport alone does not know: the kernel may ask it for more once in megabytes.
+        """
+        waiting = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        if not waiting:  # the socket may be gone
             return False
-        return bool(state[0] == _TCP_CLOSE)
+        before, self._taken = self._taken, self._acknowledged() - waiting
+        return before is not None and self._taken > before
+
+    def _acknowledged(self) -> int:
+        """Ask the kernel how many bytes the peer has acknowledged."""
+        try:
+            told = self.transport.get_extra_info("socket").getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size
+            )
+            count: int = _BYTES_ACKED.unpack(told)[0]
+        except (OSError, ValueError, AttributeError, struct.error):  # another system
+            return 0
+        return count
 
     @property
     def is_held(self) -> bool:
@@ -294,11 +322,13 @@ class Wire:
 
     def lost(self, end: End, exc: Exception | None) -> None:
         """Take notice that a socket is gone."""
-        vanished = isinstance(exc, OSError) and exc.errno in _VANISHED
-        self.fail(f"the {end.name}: {'vanished' if vanished else 'reset'}")
+        self._fail_at(end, exc.errno if isinstance(exc, OSError) else None)
         self._open -= 1
         if not self._open and self.reason is not None:
             self._over(self, self.reason)
+
+    def _fail_at(self, end: End, error: int | None) -> None:
+        self.fail(f"the {end.name}: {'vanished' if error in _VANISHED else 'reset'}")
 
     def fail(self, reason: str) -> None:
         """Reset both sides."""
@@ -332,15 +362,23 @@ class Wire:
             idle: seconds of silence, where something of ours is spoken.
         """
         if self.reason is not None:
-            if ticks - self._ending_since > STALLED:
+            # Both are asked each time.
+            if any([self.device.takes(), self.cloud.takes()]):
+                self._ending_since = ticks
+            elif ticks - self._ending_since > STALLED:
                 self.abort()
             return
         for end in (self.device, self.cloud):
             unread = end.ended or end.is_held or end.other.paused_at is not None
-            if unread and end.transport is not None and end.was_reset():
-                self.fail(f"the {end.name}: reset")
+            error = end.failure() if unread else 0
+            if error:
+                self._fail_at(end, error)
                 return
-            if end.paused_at is not None and ticks - end.paused_at > STALLED:
+            if end.paused_at is None:
+                continue
+            if end.takes():
+                end.paused_at = ticks
+            elif ticks - end.paused_at > STALLED:
                 self.fail(f"the {end.name} takes nothing")
                 return
         if not self.heard_at:
