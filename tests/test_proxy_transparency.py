@@ -252,8 +252,14 @@ class TestHttpByCurl:
 
 
 class TestHttpByAiohttp:
-    async def test_a_session_passes_over_one_connection(self) -> None:
-        async with site() as port, relaying(port) as made:
+    @pytest.mark.parametrize("durable", [False, True])
+    async def test_a_session_passes_over_one_connection(
+        self, tmp_path: Path, *, durable: bool
+    ) -> None:
+        async with (
+            site() as port,
+            relaying(port, tmp_path / "store.db", durable=durable) as made,
+        ):
             async with ClientSession(
                 f"http://127.0.0.1:{made.port}",
                 connector=TCPConnector(limit=1),
