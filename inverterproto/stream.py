@@ -22,7 +22,7 @@ given away in pieces of 4 KiB. So the decoder holds at most a run that became ne
 piece yet and the frame it waits for: the longest frame and the greater of that and a piece. Each
 byte is looked at a bounded number of times: the decisions about a position are made once, when
 all that is needed for them is there. In the ordinary case (a chunk of whole frames, nothing held
-back) the chunk is scanned in place; nearly always it is one frame, and nothing is copied.
+back) the chunk is scanned in place; nearly always it is one frame, and not even that is needed.
 
 *The end.* `flush` says that no more bytes will come (or that they are too long in coming): what
 is incomplete is given up as truncated, and looked through for frames inside it.
@@ -237,6 +237,12 @@ class StreamDecoder:
         """Take a chunk, return the items that it completes."""
         held = self._held
         if not held:
+            size = len(chunk)
+            framing = self._by_start.get(chunk[0]) if size and self._more is None else None
+            if framing is not None and framing.match(chunk, 0, size) == size > DAMAGED:
+                offset = self._offset
+                self._offset = offset + size
+                return [Framed(offset, chunk, framing)]
             return self._scan(chunk, final=False)
         held += chunk
         if len(held) < self._need:
@@ -274,9 +280,6 @@ class StreamDecoder:
             else:
                 size = framing.match(data, cursor, end)
                 if size > DAMAGED:
-                    if size == end and data is not self._held and self._more is None:
-                        self._offset += size
-                        return [Framed(base, data, framing)]  # type: ignore[arg-type] # bytes
                     if run < cursor or self._more is not None:
                         self._give_run(items, data, run, cursor)
                     run = cursor + size

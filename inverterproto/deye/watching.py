@@ -251,7 +251,7 @@ class Watcher:
 
     def _keep_data(self, raw: bytes, now: float, logger: Logger) -> list[Action]:
         """Keep a data frame whose head is whole."""
-        frame_type, sensor_type, *times = _unpack_head(raw, PAYLOAD_AT)
+        frame_type, sensor_type, working, power_on, offset = _unpack_head(raw, PAYLOAD_AT)
         form = _form(sensor_type)
         frame = mask_frame(raw) if form.secret else raw
         body = frame[:-2]
@@ -263,12 +263,12 @@ class Watcher:
             return [Note("refused", text, logger.name)]
         historic = frame_type & HISTORIC != 0
         record = (
-            key, FAMILY, "data", device, logger.name, historic, float(times[0]), frame,
+            key, FAMILY, "data", device, logger.name, historic, float(working), frame,
             frame is not raw, form.known, DEVICE,
         )  # fmt: skip
-        stamp = _new(Stamp, times)
-        dated = logger.state.dating.see(key, stamp, historic=historic, arrival=now)
-        actions: list[Action] = [_new(Record, record), *dated]
+        stamp = _new(Stamp, (working, power_on, offset))
+        actions: list[Action] = [_new(Record, record)]
+        actions += logger.state.dating.see(key, stamp, historic=historic, arrival=now)
         if not form.known:
             actions.append(_unknown(f"data of sensor type {sensor_type:#06x}", raw, logger.name))
         return actions

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inverterproto.deye.layouts import maker_of
 from inverterproto.deye.messages import DATA
 from inverterproto.families import FAMILIES, HEAD, recognise
-from inverterproto.session import MOST_UNFRAMED, Action, Close, Send, States
+from inverterproto.session import MOST_UNFRAMED, Close, Send, States
 from inverterproto.stream import Framed, Framing, Item, Reason, StreamDecoder
 from inverterproto_cli.server.connection import HELD
 from inverterproto_cli.server.logs import Where
@@ -162,8 +162,9 @@ class Observer:
     """
 
     __slots__ = (
-        "_cloud", "_cloud_ended", "_device", "_gate", "_hearing", "_known", "_number", "_unsafe",
-        "_upstream", "_waiting", "_watchers", "_wire", "answered", "asked_at", "family", "holds",
+        "_clock", "_cloud", "_cloud_ended", "_device", "_framing", "_gate", "_hearing", "_keeper",
+        "_known", "_number", "_unsafe", "_upstream", "_waiting", "_watcher", "_watchers", "_wire",
+        "answered", "asked_at", "family", "holds",
     )  # fmt: skip
 
     def __init__(self, wire: "Wire", hearing: Hearing, number: int, cloud: "Cloud") -> None:
@@ -172,6 +173,8 @@ class Observer:
         self.holds = hearing.gate is not None or hearing.durable
         self._wire = wire
         self._hearing = hearing
+        self._keeper = hearing.keeper
+        self._clock = hearing.clock
         self._number = number
         self._device = _Direction("device", hearing, number)
         self._cloud = _Direction("cloud", hearing, number)
@@ -180,6 +183,8 @@ class Observer:
         self._known = cloud.named  # whether it is known that the cloud is the right one
         self._cloud_ended = False
         self._watchers: dict[str, Any] = {}
+        self._watcher: Any = None  # of the last frame
+        self._framing: Framing | None = None  # of the last frame
         self._gate = None if hearing.gate is None else hearing.gate()
         self._unsafe = False  # whether records of the device may be not on disk yet
         self._waiting = 0  # readings of the cloud that wait for the store
@@ -198,7 +203,7 @@ class Observer:
 
     def device_said(self, chunk: bytes) -> None:
         """Make records of what went to the cloud."""
-        now = self._hearing.clock()
+        now = self._clock()
         for item in self._device.items(chunk, now):
             self._hear_device(item, now)
         self._device.heard_at = self._wire.heard_at
@@ -247,35 +252,39 @@ class Observer:
     def _keep(self, item: Item, now: float, sender: str) -> None:
         """Make records of an item, and give them to the store. A fault of ours costs the item."""
         try:
-            family = item.framing.family if isinstance(item, Framed) else self.family or _FIRST
-            watcher = self._watchers.get(family) or self._watch(family)
+            watcher = self._watcher
+            if watcher is None or item.framing is not self._framing:
+                watcher = self._watcher_of(item)
             actions = watcher.watch(item, now, sender)
-            if actions:
-                self._carry_out(actions, now, family, sender)
+            if not actions:
+                return
+            if not self._keeper.carry_out(
+                actions, now, "cloud", connection=self._number, family=self.family
+            ):
+                self._lack_room(now)
+            if sender == "device" and self._hearing.durable:
+                self._unsafe = True
         except Exception:
             if self.holds:
                 raise
-            hearing = self._hearing
-            hearing.keeper.counts["faults"] += 1
-            hearing.log.fault("a message is passed on and not kept", now, **self.where)
+            self._keeper.counts["faults"] += 1
+            self._hearing.log.fault("a message is passed on and not kept", now, **self.where)
+
+    def _watcher_of(self, item: Item) -> Any:  # noqa: ANN401 - the family's own Watcher
+        """Return what makes records of an item's family; of bytes of none, of the device's."""
+        family = item.framing.family if isinstance(item, Framed) else self.family or _FIRST
+        watcher = self._watchers.get(family) or self._watch(family)
+        if isinstance(item, Framed):
+            self._framing, self._watcher = item.framing, watcher
+        return watcher
 
     def _watch(self, family: str) -> Any:  # noqa: ANN401 - the family's own Watcher
-        """Return what makes records of a family's messages."""
+        """Return a new watcher of a family's messages."""
         hearing = self._hearing
         options = hearing.watcher_options.get(family, {})
         watcher = FAMILIES[family].watcher(hearing.states(family), **options)
         self._watchers[family] = watcher
         return watcher
-
-    def _carry_out(self, actions: list[Action], now: float, family: str, sender: str) -> None:
-        hearing = self._hearing
-        room = hearing.keeper.carry_out(
-            actions, now, "cloud", connection=self._number, family=family
-        )
-        if not room:
-            self._lack_room(now)
-        if hearing.durable and sender == "device":
-            self._unsafe = True
 
     def _lack_room(self, now: float) -> None:
         """Say that records are lost; or end the wire, as what waits for them may never pass."""
@@ -288,16 +297,18 @@ class Observer:
 
     def cloud_said(self, chunk: bytes) -> None:
         """Make records of what the cloud says; release what may pass, where it is held."""
-        now = self._hearing.clock()
+        now = self._clock()
         items = self._cloud.items(chunk, now)
         self._cloud.heard_at = self._wire.heard_at
-        passing = self._hear_or_admit(items, now)
-        if self._gate is not None:
-            self._release(passing)
-            if self._cloud.deaf:
-                self._wire.fail(f"the cloud: {MOST_UNFRAMED:,} bytes without a frame")
-        elif self.holds:
-            self._release(chunk)
+        if self._gate is None:
+            for item in items:
+                self._hear_cloud(item, now)
+            if self.holds:
+                self._release(chunk)
+            return
+        self._release(b"".join(self._admit(item, now) for item in items))
+        if self._cloud.deaf:
+            self._wire.fail(f"the cloud: {MOST_UNFRAMED:,} bytes without a frame")
 
     def _hear_or_admit(self, items: list[Item], now: float) -> bytes:
         """Make records of items of the cloud; return what of them the gate lets pass."""
@@ -328,7 +339,7 @@ class Observer:
         actions = gate.cloud_said(item, now)
         if any(isinstance(action, Send) and action.data == item.raw for action in actions):
             self._keep(item, now, "cloud")
-        hearing.keeper.carry_out(actions, now, answered="cloud", connection=self._number)
+        self._keeper.carry_out(actions, now, answered="cloud", connection=self._number)
         for action in actions:
             if isinstance(action, Close):
                 self._wire.fail(f"the cloud: {action.reason}")
@@ -342,7 +353,7 @@ class Observer:
         self._unsafe = False
         self._waiting += 1
         self._wire.cloud.hold(held=True)
-        self._hearing.keeper.store.when_safe(partial(self._wire.hear, self._release_safe, data))
+        self._keeper.store.when_safe(partial(self._wire.hear, self._release_safe, data))
 
     def _release_safe(self, data: bytes) -> None:
         self._waiting -= 1
@@ -358,18 +369,18 @@ class Observer:
             ticks: by the wire's clock.
         """
         if self._device.waits(ticks):
-            now = self._hearing.clock()
+            now = self._clock()
             for item in self._device.give_up_waiting(now):
                 self._hear_device(item, now)
         if self._cloud.waits(ticks):
-            now = self._hearing.clock()
+            now = self._clock()
             passing = self._hear_or_admit(self._cloud.give_up_waiting(now), now)
             if self._gate is not None:
                 self._release(passing)
 
     def ended(self, sender: str) -> None:
         """Make records of what is left of a direction."""
-        now = self._hearing.clock()
+        now = self._clock()
         if sender == "device":
             for item in self._device.rest(now):
                 self._hear_device(item, now)
@@ -384,6 +395,7 @@ class Observer:
     def begin_anew(self) -> None:
         """Know nothing any more of the devices' states."""
         self._watchers.clear()
+        self._watcher = None
 
     def heard(self, serial: str) -> bool:
         """Return whether a device spoke here."""

@@ -80,6 +80,7 @@ class End(asyncio.BufferedProtocol):
     """One socket of a wire.
 
     Attributes:
+        name: who is at this end.
         transport: the socket's, None before there is one.
         count: bytes that this side said.
         ended: whether it says no more.
@@ -87,21 +88,20 @@ class End(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_held", "_is_device", "_taken", "count", "ended", "other", "paused_at", "transport",
-        "wire",
+        "_held", "_taken", "count", "ended", "other", "paused_at", "transport", "wire",
     )  # fmt: skip
 
+    name: str
     other: "End"
     transport: Any  # asyncio's or uvloop's, None before there is one
 
-    def __init__(self, wire: "Wire", *, is_device: bool) -> None:
+    def __init__(self, wire: "Wire") -> None:
         self.wire = wire
         self.transport = None
         self.count = 0  # bytes that it said
         self.ended = False  # says no more
         self.paused_at: float | None = None  # takes no more since then
         self._held = False  # is not to be read, whatever the other takes
-        self._is_device = is_device
         self._taken: int | None = None  # see `takes`
 
     def expect(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
@@ -130,24 +130,7 @@ class End(asyncio.BufferedProtocol):
 
     def take(self, chunk: bytes) -> None:
         """Pass on what was read, then let it be heard."""
-        wire = self.wire
-        wire.heard_at = monotonic()
-        self.count += len(chunk)
-        if self._is_device:
-            self.other.transport.write(chunk)
-            if wire.copy is not None:
-                wire.copy.write(chunk)
-            if wire.ear is not None:
-                wire.hear(wire.ear.device_said, chunk)
-            return
-        ear = wire.ear
-        if ear is None:
-            self.other.transport.write(chunk)
-        elif ear.holds:
-            wire.hear(ear.cloud_said, chunk)
-        else:
-            self.other.transport.write(chunk)
-            wire.hear(ear.cloud_said, chunk)
+        raise NotImplementedError
 
     def eof_received(self) -> bool:
         """Pass on that no more will come; go on with the other direction."""
@@ -155,7 +138,7 @@ class End(asyncio.BufferedProtocol):
         wire = self.wire
         if wire.ear is not None:
             wire.hear(wire.ear.ended, self.name)
-        if not (wire.ear is not None and wire.ear.holds and not self._is_device):
+        if not self.is_held_back:
             wire.pass_end(self)
         return True
 
@@ -233,9 +216,58 @@ class End(asyncio.BufferedProtocol):
         return self._held
 
     @property
-    def name(self) -> str:
-        """Who is at this end."""
-        return "device" if self._is_device else "cloud"
+    def is_held_back(self) -> bool:
+        """Whether what it says passes only by the ear's `Wire.release`."""
+        return False
+
+
+class DeviceEnd(End):
+    """The device's socket."""
+
+    __slots__ = ()
+    name = "device"
+
+    def take(self, chunk: bytes) -> None:
+        """Pass on what was read, then let it be heard."""
+        wire = self.wire
+        wire.heard_at = monotonic()
+        self.count += len(chunk)
+        self.other.transport.write(chunk)
+        if wire.copy is not None:
+            wire.copy.write(chunk)
+        if wire.ear is not None:
+            try:
+                wire.ear.device_said(chunk)
+            except Exception:  # noqa: BLE001 - as in `Wire.hear`, without its cost
+                wire.deafen()
+
+
+class CloudEnd(End):
+    """The cloud's socket."""
+
+    __slots__ = ()
+    name = "cloud"
+
+    def take(self, chunk: bytes) -> None:
+        """Pass on what was read, unless the ear holds it, then let it be heard."""
+        wire = self.wire
+        wire.heard_at = monotonic()
+        self.count += len(chunk)
+        ear = wire.ear
+        if ear is None:
+            self.other.transport.write(chunk)
+            return
+        if not ear.holds:
+            self.other.transport.write(chunk)
+        try:
+            ear.cloud_said(chunk)
+        except Exception:  # noqa: BLE001 - as in `Wire.hear`, without its cost
+            wire.deafen()
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether what it says passes only by the ear's `Wire.release`."""
+        return self.wire.ear is not None and self.wire.ear.holds
 
 
 class Wire:
@@ -285,21 +317,24 @@ class Wire:
         self._open = 0  # sockets
         self._over = over
         self._fault = fault
-        self.device = End(self, is_device=True)
-        self.cloud = End(self, is_device=False)
+        self.device = DeviceEnd(self)
+        self.cloud = CloudEnd(self)
         self.device.other, self.cloud.other = self.cloud, self.device
 
     def hear(self, part: Callable[..., None], *arguments: object) -> None:
         """Let the ear hear something. A fault of it ends the listening, not the wire."""
-        ear = self.ear
         try:
             part(*arguments)
         except Exception:  # noqa: BLE001 - whatever it is, the wire goes on
-            if ear is not None and ear.holds:
-                # What is held to protect the device does not pass because of a fault.
-                self.fail("a fault of this program")
-            self.ear = None
-            self._fault(self)
+            self.deafen()
+
+    def deafen(self) -> None:
+        """End the listening, because of a fault of the ear."""
+        if self.ear is not None and self.ear.holds:
+            # What is held to protect the device does not pass because of a fault.
+            self.fail("a fault of this program")
+        self.ear = None
+        self._fault(self)
 
     def release(self, data: bytes) -> None:
         """Send to the device what was held, or what takes its place."""
