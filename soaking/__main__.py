@@ -18,7 +18,8 @@ from inverterproto_cli.fakes.exchange import Tally
 from inverterproto_cli.store import StoreError
 from soaking.checks import growth
 from soaking.devices import WAIT, Fleet, Plan
-from soaking.ledger import Comparison, Ledger
+from soaking.ledger import Comparison, Ledger, Loss
+from soaking.proxied import Proxied
 from soaking.server import FakeServer, Figures, ServerError, figures_of
 
 _WARM_UP, _LONGEST_WARM_UP = 0.25, 60.0
@@ -51,15 +52,25 @@ class Soak:
         plan: the devices.
         seconds: how long they live, in both lives together.
         kill: whether to kill the server now and then.
+        lossy: whether a kill may cost what was accepted just before it.
     """
 
-    def __init__(self, server: FakeServer, plan: Plan, seconds: float, *, kill: bool) -> None:
+    def __init__(
+        self,
+        server: FakeServer,
+        plan: Plan,
+        seconds: float,
+        *,
+        kill: bool,
+        lossy: bool = False,
+    ) -> None:
         self.wrong: list[str] = []
         self._server = server
         self._plan = plan
         self._seconds = seconds
         self._chance = Random(f"{plan.seed} kills") if kill else None
-        self._kills = 0
+        self._lossy = lossy
+        self._kills: list[float] = []  # when
         self._ledger = Ledger()
         self._tally = Tally()
 
@@ -78,7 +89,8 @@ class Soak:
         self.wrong += server.wrong
         self.wrong += [f"{count:,} × {what}" for what, count in self._tally.wrong.items()]
         try:
-            compared = self._ledger.compare(server.store)
+            assert server.store is not None
+            compared = self._ledger.compare(server.store, self._kills if self._lossy else ())
         except StoreError as error:
             self.wrong.append(str(error))
             return
@@ -89,14 +101,17 @@ class Soak:
 
     async def _soak(self) -> None:
         """Let the devices live twice, and count what is held after each life."""
-        fleet = Fleet(self._plan, self._server.address, self._ledger, self._tally)
+        fleet = Fleet(self._plan, self._server.addresses, self._ledger, self._tally)
         first = min(self._seconds * _WARM_UP, _LONGEST_WARM_UP)
-        await fleet.live(first, historic=_HISTORIC)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._server.disturb(first))
+            group.create_task(fleet.live(first, historic=_HISTORIC))
         before = await self._count("before")
         await asyncio.sleep(self._plan.interval + 1)  # so that no second is measured twice
         begin, accepted = monotonic(), self._ledger.accepted
         async with asyncio.TaskGroup() as group:
             group.create_task(self._kill_now_and_then(self._seconds - first))
+            group.create_task(self._server.disturb(self._seconds - first))
             group.create_task(fleet.live(self._seconds - first))
         taken = monotonic() - begin
         _say("pace", f"{(self._ledger.accepted - accepted) / taken:.0f} records accepted a second")
@@ -120,9 +135,9 @@ class Soak:
         end = monotonic() + seconds - WAIT / 2
         while (pause := self._chance.uniform(*_BETWEEN_KILLS)) < end - monotonic():
             await asyncio.sleep(pause)
+            self._kills.append(monotonic())
             await self._server.kill()
             await self._server.start()
-            self._kills += 1
 
     def _report(self, compared: Comparison) -> None:
         plan, ledger, tally = self._plan, self._ledger, self._tally
@@ -133,7 +148,13 @@ class Soak:
         _say("in the store", f"{compared.kept:,} records, and nobody was told of "
              f"{compared.unaccepted:,} of them; repeated {compared.repeated:,} times; "
              f"{compared.unframed:,} runs of no frame")  # fmt: skip
-        _say("log", f"killed {self._kills} times; lines {_shown(self._server.events)}")
+        told = [f"by {whom} {count:,}" for whom, count in sorted(compared.answered.items())]
+        _say("answered", ", ".join(told))
+        if self._lossy and self._kills:
+            _say("lost by kills", _cost(compared.lost))
+        for what, text in self._server.report().items():
+            _say(what, text)
+        _say("log", f"killed {len(self._kills)} times; lines {_shown(self._server.events)}")
         times = [f"{name} {time * 1000:.1f}" for name, time in tally.latencies().items()]
         _say("answers", f"{tally.answered:,}; ms: {', '.join(times)}")
         for what, count in tally.noted.most_common(_MOST_NOTED):
@@ -147,6 +168,15 @@ def _without_memory(figures: Figures) -> Figures:
 
 def _held(figures: Figures) -> str:
     return f"{figures.descriptors} descriptors, {figures.threads} threads, {figures.memory:.1f} MiB"
+
+
+def _cost(lost: Loss | None) -> str:
+    if lost is None:
+        return "nothing"
+    return (
+        f"{lost.records:,} records, accepted {lost.newest * 1000:.0f} ms to "
+        f"{lost.oldest * 1000:.0f} ms from a kill"
+    )
 
 
 def _shown(counts: dict[str, int]) -> str:
@@ -175,7 +205,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1, help="of all chances (1)")
     parser.add_argument("--kill", action="store_true", help="kill the server now and then")
+    parser.add_argument(
+        "--proxy", action="store_true", help="soak the proxy, with a bad way to a cloud behind it"
+    )
+    parser.add_argument("--durable", action="store_true", help="of the proxy: it is told so")
     options = parser.parse_args()
+    if options.durable and not options.proxy:
+        parser.error("--durable is for --proxy")
     if options.minutes <= 0 or options.inverters < 0 or options.batteries < 0:
         parser.error("what is below zero cannot be")
     if options.interval < 1:
@@ -200,8 +236,16 @@ def main() -> int:
     _raise_limit()
     plan = Plan(options.inverters, options.batteries, options.interval, options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        server = FakeServer(Path(folder) / "soak.db", plan.inverters + plan.batteries)
-        soak = Soak(server, plan, options.minutes * 60, kill=options.kill)
+        store, devices = Path(folder) / "soak.db", plan.inverters + plan.batteries
+        server = (
+            Proxied(store, devices, seed=plan.seed, durable=options.durable)
+            if options.proxy
+            else FakeServer(store, devices)
+        )
+        soak = Soak(
+            server, plan, options.minutes * 60, kill=options.kill,
+            lossy=options.proxy and not options.durable,
+        )  # fmt: skip
         try:
             event_loop.run(lambda: _until_stopped(soak.run()))
         except asyncio.CancelledError:

@@ -6,7 +6,7 @@ cloud asks for what they stored.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from time import time
 from typing import Any, NamedTuple
@@ -55,18 +55,20 @@ class Fleet:
 
     Args:
         plan: which.
-        address: of the server.
+        addresses: where the devices of each family call.
         ledger: is told what is accepted.
         tally: counts.
     """
 
-    def __init__(self, plan: Plan, address: Address, ledger: Ledger, tally: Tally) -> None:
+    def __init__(
+        self, plan: Plan, addresses: Mapping[str, Address], ledger: Ledger, tally: Tally
+    ) -> None:
         self._plan = plan
-        self._address = address
+        self._addresses = addresses
         self._ledger = ledger
         self._tally = tally
         self._clock = driving.Clock(STATUS_EVERY / plan.interval)
-        self._call = calling(address)
+        self._call = calling(addresses["alphaess"])
         begin = self._clock.now()
         self._batteries = [simulated_battery(n + 1, begin) for n in range(plan.batteries)]
 
@@ -90,7 +92,7 @@ class Fleet:
     def _loggers(self, seconds: float, historic: int) -> list[Coroutine[Any, Any, None]]:
         plan, begin = self._plan, time()
         bench = loggers.Bench(
-            self._address, self._tally, begin + seconds, wait=WAIT, ending=_END,
+            self._addresses["deye"], self._tally, begin + seconds, wait=WAIT, ending=_END,
             speed=_SOONER,
             fragment=True, faults=True, seed=plan.seed,
             accepted=partial(self._ledger.accept, DEYE, None),

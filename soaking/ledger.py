@@ -3,11 +3,17 @@
 What a frame does not tell is known of the connection alone: an event log does not say whose it is,
 and is kept with a battery's serial only if another frame named it before. So it is found by its
 bytes, with that serial or none.
+
+*Kills.* A proxy passes on before it keeps: what it passed in the last milliseconds before it is
+killed may be lost. `Loss` tells how much that was; what was accepted more than `MOST_LOST` seconds
+from any kill is missing all the same.
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 from inverterproto.families import FAMILIES, Family
@@ -18,7 +24,23 @@ from inverterproto_cli.store.reader import Kept
 
 MEASURED = frozenset({"data", "status", "record", "stored"})
 """The kinds of records of which a device makes one a second at the most."""
+MOST_LOST = 5.0
+"""Seconds from a kill within which something was accepted that it may have cost."""
 _SHOWN = 5
+
+
+class Loss(NamedTuple):
+    """What kills have cost.
+
+    Attributes:
+        records: how many.
+        oldest: seconds from when it was accepted to the kill, of that which was the longest time.
+        newest: the same, of the shortest.
+    """
+
+    records: int
+    oldest: float
+    newest: float
 
 
 class Comparison(NamedTuple):
@@ -29,6 +51,8 @@ class Comparison(NamedTuple):
         unaccepted: of these, those that nobody was told are accepted: the answer was lost.
         repeated: how often something came that was kept already.
         unframed: runs of bytes that are no frame.
+        answered: how many of those kept were answered, by whom.
+        lost: what kills have cost, or None.
         wrong: what must not be.
     """
 
@@ -36,6 +60,8 @@ class Comparison(NamedTuple):
     unaccepted: int
     repeated: int
     unframed: int
+    answered: Counter[str]
+    lost: Loss | None
     wrong: list[str]
 
 
@@ -48,12 +74,12 @@ class Ledger:
 
     def __init__(self) -> None:
         self.accepted = 0
-        self._identities: set[object] = set()
+        self._accepted_at: dict[object, float] = {}
 
     @property
     def distinct(self) -> int:
         """How many different records were accepted."""
-        return len(self._identities)
+        return len(self._accepted_at)
 
     def accept(self, family: Family, serial: str | None, frame: bytes) -> None:
         """Note that a frame was accepted.
@@ -65,10 +91,16 @@ class Ledger:
         """
         for record in records_of(family, frame):
             self.accepted += 1
-            self._identities.add(_identity(record, serial))
+            self._accepted_at[_identity(record, serial)] = monotonic()
 
-    def compare(self, path: Path) -> Comparison:
-        """Hold a store against what was accepted."""
+    def compare(self, path: Path, kills: Sequence[float] = ()) -> Comparison:
+        """Hold a store against what was accepted.
+
+        Args:
+            path: of the store.
+            kills: moments of the clock that nobody sets; each may have cost something.
+        """
+        answered: Counter[str] = Counter()
         found: Counter[object] = Counter()
         moments: Counter[object] = Counter()
         wrong: list[str] = []
@@ -76,21 +108,41 @@ class Ledger:
         with Reader(path) as reader:
             for kept in _all(reader):
                 count += 1
+                if kept.sender == "cloud":
+                    continue
                 repeated += kept.repeated
                 if kept.family is None or kept.kind == "unframed":
                     unframed += 1
                     continue
                 found.update(_identities(kept))
+                if kept.answered is not None:
+                    answered[kept.answered] += 1
                 if kept.kind in MEASURED:
                     moments[kept.device, kept.via, kept.kind, kept.stamp] += 1
             if count != reader.count():
                 wrong.append(f"{reader.count():,} rows are in the store, and {count:,} can be read")
-        missing = [each for each in self._identities if not _is_in(found, each)]
+        missing = [each for each in self._accepted_at if not _is_in(found, each)]
+        lost, missing = self._by_kills(missing, kills)
         wrong += _told("was accepted and is not in the store", missing)
         wrong += _told("is in the store more than once", _several(found))
         wrong += _told("was measured once and is kept more than once", _several(moments))
-        unaccepted = len(found.keys() - self._identities)
-        return Comparison(sum(found.values()), unaccepted, repeated, unframed, wrong)
+        unaccepted = len(found.keys() - self._accepted_at.keys())
+        kept_records = sum(found.values())
+        return Comparison(
+            kept_records, unaccepted, repeated, unframed, answered, lost, wrong
+        )
+
+    def _by_kills(
+        self, missing: list[object], kills: Sequence[float]
+    ) -> tuple[Loss | None, list[object]]:
+        """Return what kills have cost, and what is missing beside that."""
+        ages = {
+            each: min((abs(kill - self._accepted_at[each]) for kill in kills), default=math.inf)
+            for each in missing
+        }
+        lost = [age for age in ages.values() if age <= MOST_LOST]
+        others = [each for each, age in ages.items() if age > MOST_LOST]
+        return Loss(len(lost), max(lost), min(lost)) if lost else None, others
 
 
 def records_of(family: Family, frame: bytes) -> list[Record]:

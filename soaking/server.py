@@ -1,4 +1,4 @@
-"""The fake server as a process, seen from outside: its log, its counters, what it holds."""
+"""A server as a process, seen from outside: its log, its counters, what it holds."""
 
 import asyncio
 import contextlib
@@ -7,20 +7,26 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, SIGUSR1, Signals
 from typing import Any, NamedTuple, TypeVar
 
+from inverterproto.families import FAMILIES
 from inverterproto_cli.address import Address
 
 PATIENCE = 60.0
 """Seconds after which what has not come will not come."""
 _SETTLED = 2.5
 """Seconds after the last connection until all that is done once a second was done twice."""
-_MAIN = "from inverterproto_cli.main import main; main()"
-_PORT = re.compile(r"listening on 127\.0\.0\.1:([0-9]+)")
-_BAD = frozenset({"store-trouble", "store-damaged", "store-lost", "few-descriptors", "cut-off"})
+MAIN = "from inverterproto_cli.main import main; main()"
+_PORT = re.compile(r"127\.0\.0\.1:([0-9]+)")
+_BAD = frozenset(
+    {
+        "store-trouble", "store-damaged", "store-lost", "few-descriptors", "cut-off",
+        "records-dropped",
+    }
+)  # fmt: skip
 """Events that tell of harm, of which no device here can be the cause; so do all errors."""
 _MOST_WRONG = 20
 _LONGEST_LINE = 1 << 20
@@ -59,7 +65,7 @@ class FakeServer:
     """A fake server on loopback; it can be killed and started again, at the same port.
 
     Args:
-        store: the file of the store.
+        store: the file of the store; None to keep nothing.
         devices: how many there will be.
 
     Attributes:
@@ -68,12 +74,15 @@ class FakeServer:
         wrong: what it told, or did, that must not be.
     """
 
-    def __init__(self, store: Path, devices: int) -> None:
+    main = MAIN
+    """What the process does."""
+
+    def __init__(self, store: Path | None, devices: int) -> None:
         self.store = store
         self.events: Counter[str] = Counter()
         self.wrong: list[str] = []
         self._most = str(4 * devices)  # a connection that is lost may still be there
-        self._port = 0
+        self._ports = [0]
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._told: asyncio.Queue[dict[str, int]] = asyncio.Queue()
@@ -81,9 +90,27 @@ class FakeServer:
         self._may_end = False
 
     @property
-    def address(self) -> Address:
-        """Where it listens, or will again."""
-        return Address("127.0.0.1", self._port)
+    def addresses(self) -> Mapping[str, Address]:
+        """Where the devices of each family call."""
+        [port] = self._ports
+        return dict.fromkeys(FAMILIES, Address("127.0.0.1", port))
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and not ended since."""
+        return self._process is not None
+
+    def _command(self) -> list[str]:
+        """Return the command and the options that only it has."""
+        [port] = self._ports
+        return ["fake-server", "--listen", f"127.0.0.1:{port}"]
+
+    async def disturb(self, seconds: float) -> None:
+        """Disturb what is behind it for some time: behind a fake server is nothing."""
+
+    def report(self) -> dict[str, str]:
+        """Return what else is to be told in the end, by what it is about."""
+        return {}
 
     async def start(self) -> None:
         """Start it, and wait until it listens.
@@ -94,8 +121,9 @@ class FakeServer:
         self._listens.clear()
         self._may_end = False
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _MAIN, "fake-server", "--listen", f"127.0.0.1:{self._port}",
-            "--store", str(self.store), "--json", "--log-format", "json",
+            sys.executable, "-c", self.main, *self._command(),
+            *(["--no-store"] if self.store is None else ["--store", str(self.store)]),
+            "--json", "--log-format", "json",
             "--max-devices", self._most, "--max-connections", self._most,
             "--max-per-address", self._most,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -136,8 +164,9 @@ class FakeServer:
         self.events[event] += 1
         if event == "counters":
             self._told.put_nowait(told["counters"])
-        elif event == "listening" and (found := _PORT.search(told["text"])):
-            self._port = int(found[1])
+        elif event == "listening":
+            where = told["text"].partition(";")[0]
+            self._ports = [int(port) for port in _PORT.findall(where)]
             self._listens.set()
         elif told["level"] in ("error", "critical") or event in _BAD:
             self._blame(f"the server says: {line}")

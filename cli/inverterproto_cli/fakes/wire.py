@@ -79,12 +79,13 @@ class Wire:
         self._silence = silence
         self._held = bytearray()
         self._timer: asyncio.TimerHandle | None = None
+        self._leaves_at = 0.0  # of the timer, by the loop's clock: uvloop's own may not tell
         self._loop = asyncio.get_running_loop()
 
     @property
     def delay(self) -> float:
         """Seconds until what waits leaves."""
-        return 0.0 if self._timer is None else max(0.0, self._timer.when() - self._loop.time())
+        return 0.0 if self._timer is None else max(0.0, self._leaves_at - self._loop.time())
 
     def send(self, frame: bytes, fault: str = "") -> None:
         """Send a frame, with one of `FAULTS` or none."""
@@ -136,6 +137,7 @@ class Wire:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(seconds, self._leave)
+        self._leaves_at = self._loop.time() + seconds
 
     def _leave(self) -> None:
         """Let go what has waited, or a piece of it."""
