@@ -89,7 +89,6 @@ class Soak:
         self.wrong += server.wrong
         self.wrong += [f"{count:,} × {what}" for what, count in self._tally.wrong.items()]
         try:
-            assert server.store is not None
             compared = self._ledger.compare(server.store, self._kills if self._lossy else ())
         except StoreError as error:
             self.wrong.append(str(error))

@@ -128,9 +128,7 @@ class Ledger:
         wrong += _told("was measured once and is kept more than once", _several(moments))
         unaccepted = len(found.keys() - self._accepted_at.keys())
         kept_records = sum(found.values())
-        return Comparison(
-            kept_records, unaccepted, repeated, unframed, answered, lost, wrong
-        )
+        return Comparison(kept_records, unaccepted, repeated, unframed, answered, lost, wrong)
 
     def _by_kills(
         self, missing: list[object], kills: Sequence[float]

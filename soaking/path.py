@@ -56,9 +56,11 @@ class Path:
 
     Args:
         ear: makes what hears a connection.
+        calls_from: the address from which it calls.
     """
 
-    def __init__(self, ear: Callable[[], Ear]) -> None:
+    def __init__(self, ear: Callable[[], Ear], calls_from: str = "127.0.0.1") -> None:
+        self.calls_from = calls_from
         self.target = Address("127.0.0.1", 0)
         self.faults: Counter[str] = Counter()
         self.passages: set[Passage] = set()
@@ -221,7 +223,9 @@ class Passage:
     async def _call(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: self.called, *self._path.target)
+            await loop.create_connection(
+                lambda: self.called, *self._path.target, local_addr=(self._path.calls_from, 0)
+            )
         except OSError:
             self.reset()
         if self._ending:

@@ -29,6 +29,8 @@ from soaking.server import MAIN, FakeServer, Figures
 
 _PROBE_EVERY, _SILENT_FOR, _FIRST_FRAME = 5.0, 8.0, 10.0
 """Seconds instead of the proxy's own."""
+_HOME = "127.0.0.2"
+"""From where the devices call: as in life, from another address than the proxy itself."""
 _MAIN = f"""
 from inverterproto_cli.relay import cloud, relaying
 cloud.PROBE_EVERY, cloud.SILENT_FOR = {_PROBE_EVERY}, {_SILENT_FOR}
@@ -55,9 +57,9 @@ class Proxied(FakeServer):
         self._durable = durable
         self._chances = {family: Random(f"{seed} way {family}") for family in FAMILIES}
         self._matchings = {family: Matching() for family in FAMILIES}
-        self._near = {family: Path(one.sent) for family, one in self._matchings.items()}
+        self._near = {family: Path(one.sent, _HOME) for family, one in self._matchings.items()}
         self._far = {family: Path(one.got) for family, one in self._matchings.items()}
-        self._cloud = FakeServer(None, devices)
+        self._cloud = FakeServer(store.with_name("cloud.db"), devices)
 
     @property
     def addresses(self) -> Mapping[str, Address]:

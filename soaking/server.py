@@ -65,7 +65,7 @@ class FakeServer:
     """A fake server on loopback; it can be killed and started again, at the same port.
 
     Args:
-        store: the file of the store; None to keep nothing.
+        store: the file of the store.
         devices: how many there will be.
 
     Attributes:
@@ -77,7 +77,7 @@ class FakeServer:
     main = MAIN
     """What the process does."""
 
-    def __init__(self, store: Path | None, devices: int) -> None:
+    def __init__(self, store: Path, devices: int) -> None:
         self.store = store
         self.events: Counter[str] = Counter()
         self.wrong: list[str] = []
@@ -122,8 +122,7 @@ class FakeServer:
         self._may_end = False
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", self.main, *self._command(),
-            *(["--no-store"] if self.store is None else ["--store", str(self.store)]),
-            "--json", "--log-format", "json",
+            "--store", str(self.store), "--json", "--log-format", "json",
             "--max-devices", self._most, "--max-connections", self._most,
             "--max-per-address", self._most,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
