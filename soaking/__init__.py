@@ -19,6 +19,12 @@ grown, and then for the rest of the time. After both, when all connections are c
 descriptors, threads, memory and connections are counted, and this process's own tasks and
 descriptors: the second figures are to be the first ones, but for some memory (`checks.py`).
 
+*With `--proxy`* the proxy is soaked instead (`proxied.py`), between the devices and a fake server
+that is the cloud, with the way to the cloud reset, half-closed, black-holed and refused at random
+(`path.py`), and brought back. What the cloud gets is held against what the devices sent
+(`matching.py`), and what devices were told is accepted, by the cloud or by the proxy, is to be in
+the proxy's store. There a kill may cost the last moments, which are told; not with `--durable`.
+
 What is soaked can be another: `__main__.py` needs of it what `FakeServer` has, and that the end of
 the way is a store that the ledger can be held against.
 """

@@ -6,9 +6,10 @@ address in between is translated and that tells nothing, a connection of ours is
 comes in at our own port, by where it comes from. Either side of it may be seen first: that it was
 accepted, or that it is there.
 
-Where both a device's program and the cloud's run on this machine, a device may call us from the
-very place from which we call the cloud: the system gives one port to several callers of different
-destinations. So of calls to this machine only those are ours that came in where they were to go.
+Two sockets of one machine may have the same address and port, if they lead to different places. So
+a device's connection that comes through a program on this machine can look like one of ours. One
+that does is passed on like any other; only if its own call comes back, too, and so on `MOST_HOPS`
+times, is it a loop: such a chain is no chance.
 """
 
 import socket
@@ -20,13 +21,16 @@ from inverterproto_cli.address import Address
 Place = tuple[str, int]
 """The address and port of one end of a connection."""
 
+MOST_HOPS = 4
+"""Connections of ours that come back, each because of the one before, and are a loop."""
+
 
 class Loops:
     """Knows where this program listens, and from where it calls."""
 
     def __init__(self) -> None:
-        self._calling: dict[Place, Place] = {}  # to where, by from where
-        self._waiting: dict[Place, Place] = {}  # the same
+        self._calling: dict[Place, int] = {}  # how often it has come back before
+        self._waiting: dict[Place, int] = {}
         self._listening: set[Address] = set()
 
     def listens(self, addresses: Iterable[Address]) -> None:
@@ -41,19 +45,30 @@ class Loops:
             for one in self._listening
         ) and is_of_this_machine(address.host)
 
-    def came(self, place: Place, to: Place) -> bool:
-        """Take notice of a connection from a place to one of ours; return whether we made it."""
-        self._waiting[place] = to
-        return place in self._calling and _is_one(self._calling[place], to)
+    def came(self, place: Place) -> bool:
+        """Take notice of a connection from a place; return whether it came round a loop."""
+        hops = self._calling[place] + 1 if place in self._calling else 0
+        self._waiting[place] = hops
+        return hops >= MOST_HOPS
 
     def settled(self, place: Place) -> None:
         """Take notice that a connection from a place waits for its cloud no more."""
         self._waiting.pop(place, None)
 
-    def calls(self, place: Place, to: Place) -> bool:
-        """Take notice of a connection of ours from a place; return whether it came back to us."""
-        self._calling[place] = to
-        return place in self._waiting and _is_one(to, self._waiting[place])
+    def calls(self, place: Place, asked_from: Place | None) -> bool:
+        """Take notice of a connection of ours; return whether it has come round a loop.
+
+        Args:
+            place: of its own end.
+            asked_from: where the connection came from that it passes on, if that is known; it is
+                not settled yet.
+        """
+        hops = 0 if asked_from is None else self._waiting.get(asked_from, 0)
+        self._calling[place] = hops
+        if place not in self._waiting:
+            return False
+        self._waiting[place] = hops + 1
+        return hops + 1 >= MOST_HOPS
 
     def hung_up(self, place: Place) -> None:
         """Take notice that a connection of ours is gone."""
@@ -63,11 +78,6 @@ class Loops:
     def count(self) -> int:
         """How many connections it has in mind."""
         return len(self._calling) + len(self._waiting)
-
-
-def _is_one(called: Place, taken: Place) -> bool:
-    """Return whether a call and a connection that was taken, both from one place, are the same."""
-    return called == taken or not is_of_this_machine(called[0])
 
 
 def is_of_this_machine(host: str) -> bool:

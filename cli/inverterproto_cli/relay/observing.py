@@ -333,7 +333,7 @@ class Observer:
         """Return what the gate lets pass of an item."""
         if isinstance(item, Framed):
             self._take_notice()
-        gate, hearing = self._gate, self._hearing
+        gate = self._gate
         if gate is None:
             return b""
         actions = gate.cloud_said(item, now)

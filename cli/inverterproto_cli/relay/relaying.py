@@ -14,7 +14,8 @@ meanwhile. It counts as away, and its wires are reset, so that the devices call 
 answered.
 
 *Loops.* Each connection to a cloud is known by its local address. If a device's connection comes
-from one of these, the cloud's name leads here, by whatever way: the program ends and says so.
+from one of these, and that again and again, the cloud's name leads here, by whatever way: the
+program ends and says so.
 
 *The store* is no condition: a device is passed on though nothing can be kept, but with `--durable`.
 """
@@ -167,7 +168,7 @@ class Relayed(asyncio.BufferedProtocol):
         self._transport = transport
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else "?"
-        if peer and listener.loops.came(peer[:2], transport.get_extra_info("sockname")[:2]):
+        if peer and listener.loops.came(peer[:2]):
             listener.fail(cloud.loop_text(self._peer))
             transport.abort()
             return
@@ -248,8 +249,7 @@ class Relayed(asyncio.BufferedProtocol):
         if wire.reason is not None:  # the cloud is gone again
             self._give_up(wire.reason)
             return
-        upstream = wire.cloud.transport
-        local = self._local = upstream.get_extra_info("sockname")[:2]
+        local = self._local = wire.cloud.transport.get_extra_info("sockname")[:2]
         self._begun = True
         wire.copy = listener.copy()
         listener.keeper.counts["relayed connections"] += 1
@@ -259,8 +259,7 @@ class Relayed(asyncio.BufferedProtocol):
             wire.device.take(self._early)
         if self._ended_early:
             wire.device.eof_received()
-        called = upstream.get_extra_info("peername") or local  # it may be gone already
-        if listener.loops.calls(local, called[:2]):
+        if listener.loops.calls(local, self._place):
             listener.fail(self._cloud.loop_text(local[0]))
         self._settle()
 
