@@ -53,6 +53,21 @@ def test_without_node_the_servers_are_measured_and_compared_with_nothing(
         assert line.met is None
 
 
+def test_without_haproxy_the_relays_are_compared_with_each_other_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    relay = import_module("benchmarks.relay")
+    monkeypatch.setattr(relay, "find_haproxy", lambda: None)
+
+    lines = list(relay.run(HARDLY_ANY))
+
+    assert not any(line.what.startswith(relay.HAPROXY) for line in lines)
+    for line in lines:
+        beside = " beside " in line.what or "idle" in line.what
+        assert (line.ratio is not None) == beside
+        assert (line.met is not None) == beside
+
+
 def test_a_goal_counts_in_its_own_direction() -> None:
     assert at_least(3).met(3.1)
     assert not at_least(3).met(2.9)
