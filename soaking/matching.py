@@ -41,6 +41,7 @@ class Matching:
         self.compared = 0  # bytes
         self.unmatched: dict[Sent, None] = {}
         self._got: set[Got] = set()
+        self._excuses = False
 
     def sent(self) -> "Sent":
         """Return what hears a device's connection."""
@@ -53,7 +54,7 @@ class Matching:
 
     def got(self) -> "Got":
         """Return what hears a connection to the cloud."""
-        found = Got(self)
+        found = Got(self, excused=self._excuses)
         self._got.add(found)
         return found
 
@@ -61,8 +62,13 @@ class Matching:
         """Take notice that a connection to the cloud is gone."""
         self._got.discard(got)
 
-    def excuse(self) -> None:
-        """Excuse what is there now from ending as the devices end."""
+    def excuse(self, *, later: bool) -> None:
+        """Excuse what is there now from ending as the devices end.
+
+        Args:
+            later: whether that is so of what comes from now on, too.
+        """
+        self._excuses = later
         for one in self._got:
             one.excused = True
 
@@ -121,8 +127,8 @@ class Got:
         excused: whether it may end in peace though the device did not.
     """
 
-    def __init__(self, matching: Matching) -> None:
-        self.excused = False
+    def __init__(self, matching: Matching, *, excused: bool = False) -> None:
+        self.excused = excused
         self._matching = matching
         self._head = b""
         self._total = 0

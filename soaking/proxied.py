@@ -87,7 +87,7 @@ class Proxied(FakeServer):
                 await far.open()
         await super().start()
         for matching in self._matchings.values():
-            matching.excuse()  # what a killed proxy still had may have come in meanwhile
+            matching.excuse(later=False)  # calls of a killed proxy may have come in meanwhile
         for port, near in zip(self._ports, self._near.values(), strict=True):
             near.target = Address("127.0.0.1", port)
             await near.open()
@@ -114,7 +114,7 @@ class Proxied(FakeServer):
     async def kill(self) -> None:
         """Kill it. What it says then is no promise."""
         for matching in self._matchings.values():
-            matching.excuse()
+            matching.excuse(later=True)
         await super().kill()
 
     async def stop(self) -> None:
