@@ -39,6 +39,13 @@ relaying.FIRST_BYTE = {_FIRST_FRAME}
 """
 
 
+class _Cloud(FakeServer):
+    """A cloud that keeps nothing, so it answers before the proxy has anything on disk."""
+
+    def _keeping(self) -> list[str]:
+        return ["--no-store"]
+
+
 class Proxied(FakeServer):
     """A proxy on loopback, and a cloud behind it; the proxy can be killed and started again.
 
@@ -59,7 +66,7 @@ class Proxied(FakeServer):
         self._matchings = {family: Matching() for family in FAMILIES}
         self._near = {family: Path(one.sent, _HOME) for family, one in self._matchings.items()}
         self._far = {family: Path(one.got) for family, one in self._matchings.items()}
-        self._cloud = FakeServer(store.with_name("cloud.db"), devices)
+        self._cloud = _Cloud(store, devices)
 
     @property
     def addresses(self) -> Mapping[str, Address]:

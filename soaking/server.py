@@ -105,6 +105,10 @@ class FakeServer:
         [port] = self._ports
         return ["fake-server", "--listen", f"127.0.0.1:{port}"]
 
+    def _keeping(self) -> list[str]:
+        """Return the options that say where records are kept."""
+        return ["--store", str(self.store)]
+
     async def disturb(self, seconds: float) -> None:
         """Disturb what is behind it for some time: behind a fake server is nothing."""
 
@@ -122,7 +126,7 @@ class FakeServer:
         self._may_end = False
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", self.main, *self._command(),
-            "--store", str(self.store), "--json", "--log-format", "json",
+            *self._keeping(), "--json", "--log-format", "json",
             "--max-devices", self._most, "--max-connections", self._most,
             "--max-per-address", self._most,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
