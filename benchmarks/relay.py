@@ -204,21 +204,13 @@ def _lines(runs: dict[str, list[Run]], connections: int) -> Iterator[Line]:
         what = f"{name}, {connections} connections"
         yield Line(what, rate, "requests/s", ratio, goals.get(name), note)
     what = f"with the store beside without, {connections} connections"
-<<<<<<< ours
     ratio = _ratio(runs[STORED], runs[OURS])
     yield Line(what, ratio, "times", ratio, at_least(0.7))
     if runs[THREADS]:
-        what = f"ours beside a thread for each direction, {connections} connections"
-        ratio = _ratio(runs[OURS], runs[THREADS])
-        yield Line(what, ratio, "times", ratio, at_least(2.0))
-=======
-    yield Line(what, None, "", _ratio(runs[STORED], runs[OURS]), at_least(0.7))
-    if runs[THREADS]:
-        what = f"ours beside a thread for each direction, {connections} connections"
+        what = f"ours beside a thread for each direction, {connections} connections: in a second"
         pairs = zip(runs[OURS], runs[THREADS], strict=True)
         rates = statistics.median(own.rate / peer.rate for own, peer in pairs)
-        yield Line(what, None, "", rates, at_least(2.0))
->>>>>>> theirs
+        yield Line(what, rates, "times", rates, at_least(2.0))
 
 
 def _ratio(ours: list[Run], peers: list[Run] | None) -> float | None:
