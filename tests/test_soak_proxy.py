@@ -32,7 +32,7 @@ SMALL = ("--proxy", "--interval", "1", "--inverters", "60", "--batteries", "12")
 
 @pytest.mark.timeout(400)
 def test_through_a_proxy_all_passes_and_nothing_is_lost_or_left_behind() -> None:
-    said = soaked("0.28", *SMALL)
+    said = soaked("0.2", *SMALL)
     assert said.endswith("nothing wrong\n")
     assert number(r"accepted: ([\d,]+) records", said) > 60 * 10
     assert number(r"by cloud ([\d,]+)", said) > 100
