@@ -290,6 +290,8 @@ async def test_a_flood_of_held_frames_costs_few_lines(tmp_path: Path) -> None:
         good = answer(heartbeat(1))
         await line.turn(heartbeat(1), flood + good, good)
         assert proxy.counts["held from the cloud"] == count
+        # They are told once they are on disk.
+        await until(lambda: len(proxy.lines.of("held")) >= 50)
         assert len(proxy.lines.of("held")) == 50
         assert "no more of it is told" in proxy.lines.of("held")[-1]
 
