@@ -5,6 +5,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import uvloop
 
 from inverterproto_cli.relay import wire as wiring
-from inverterproto_cli.relay.wire import Wire
+from inverterproto_cli.relay.wire import End, Wire
 
 PATIENCE = 30.0
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -48,10 +49,13 @@ class Ear:
         self.foreign = True
         self.heard: dict[str, bytes] = {"device": b"", "cloud": b""}
         self.ends: list[str] = []
+        self.work: Callable[[], None] | None = None
         self._fails = fails
 
     def device_said(self, chunk: bytes) -> None:
         self._hear("device", chunk)
+        if self.work is not None:
+            self.work()
 
     def cloud_said(self, chunk: bytes) -> None:
         self._hear("cloud", chunk)
@@ -63,6 +67,18 @@ class Ear:
 
     def ended(self, sender: str) -> None:
         self.ends.append(sender)
+
+
+class Turns:
+    """Gives everybody its turn when the test says so."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(16 << 10))
+        self.piece = self.view[:4096]
+        self.waiting: list[End] = []
+
+    def wait_for_turn(self, waiting: End) -> None:
+        self.waiting.append(waiting)
 
 
 class Peer:
@@ -119,12 +135,12 @@ async def line(ear: Any = None) -> AsyncIterator[Line]:  # noqa: ANN401 - any ea
     """Give a line whose wire is heard by `ear`."""
     loop = asyncio.get_running_loop()
     over, connected = asyncio.Event(), asyncio.Event()
-    view = memoryview(bytearray(16 << 10))
+    turns = Turns()
     wires: list[Wire] = []
     faults: list[Wire] = []
 
     def accept() -> Any:  # noqa: ANN401 - an End
-        wire = Wire(view, lambda _wire, _reason: over.set(), faults.append)
+        wire = Wire(turns, lambda _wire, _reason: over.set(), faults.append)
         wire.ear = ear
         wires.append(wire)
         connected.set()
@@ -218,6 +234,65 @@ class TestPassing:
                 await until(lambda: ear.heard["cloud"] == b"held")
                 it.wire.release(b"other")
                 assert await it.device.read(5) == b"other"
+
+        run(test)
+
+
+class TestTurns:
+    def test_after_a_heavy_chunk_an_end_is_read_in_pieces_each_in_its_turn(self, run: Run) -> None:
+        async def test() -> None:
+            ear = Ear()
+            async with line(ear) as it:
+                end, turns = it.wire.device, it.wire.turns
+                assert isinstance(turns, Turns)
+                ear.work = partial(end.weigh, heavy=True)
+                end.weigh(heavy=True)
+                assert (turns.waiting, end.transport.is_reading()) == ([end], False)
+                await it.device.send(bytes(20_000))
+                await it.cloud.send(b"the other way waits for nothing")
+                assert len(await it.device.read(31)) == 31
+                assert end.count == 0
+                end.go_on()
+                await until(lambda: end.count > 0)
+                assert end.count <= len(turns.piece)
+                assert (turns.waiting, end.transport.is_reading()) == ([end, end], False)
+                ear.work = partial(end.weigh, heavy=False)
+                end.go_on()
+                assert len(await it.cloud.read(20_000)) == 20_000
+                assert end.view is turns.view
+
+        run(test)
+
+    def test_neither_a_turn_nor_a_release_undoes_the_other(self, run: Run) -> None:
+        async def test() -> None:
+            async with line(Ear()) as it:
+                end, turns = it.wire.cloud, it.wire.turns
+                assert isinstance(turns, Turns)
+                end.weigh(heavy=True)
+                end.hold(held=True)
+                end.go_on()
+                assert not end.transport.is_reading()  # the turn came while it was held
+                turns.waiting.clear()
+                end.hold(held=False)
+                assert (turns.waiting, end.transport.is_reading()) == ([end], False)
+                end.go_on()
+                assert end.transport.is_reading()
+                turns.waiting.clear()
+                end.hold(held=True)
+                end.weigh(heavy=True)
+                assert turns.waiting == []  # for a turn that would be of no use
+                end.hold(held=False)
+                assert (turns.waiting, end.transport.is_reading()) == ([end], False)
+
+        run(test)
+
+    def test_a_fault_of_the_ear_ends_the_pieces(self, run: Run) -> None:
+        async def test() -> None:
+            async with line(Ear(fails=True)) as it:
+                it.wire.device.view = it.wire.cloud.view = it.wire.turns.piece
+                await it.device.send(b"said")
+                assert await it.cloud.read(4) == b"said"
+                assert it.wire.device.view is it.wire.cloud.view is it.wire.turns.view
 
         run(test)
 

@@ -15,6 +15,10 @@ the store cannot take is counted and lost: the wire does not wait.
   disk. Meanwhile nothing more is read from the cloud, so what waits is one reading. Its end waits,
   too. A reset does not: then what waits is lost, and the device was told nothing.
 
+*Heavy chunks.* A chunk that cost much work (junk, hundreds of frames) makes its end wait for its
+turn (`End.weigh`), so that floods wait for each other and all others for a piece of one of them. A
+new connection is read in pieces until one has shown that it is not heavy.
+
 *What is not ours.* A direction that gives no frame for `MOST_UNFRAMED` bytes is decoded no more. In
 the gate's hands that ends the wire, as nothing could pass. After a TLS ClientHello, nothing is.
 
@@ -23,7 +27,7 @@ the gate's hands that ends the wire, as nothing could pass. After a TLS ClientHe
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from time import time
+from time import thread_time, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inverterproto.deye.layouts import maker_of
@@ -31,13 +35,13 @@ from inverterproto.deye.messages import DATA
 from inverterproto.families import FAMILIES, HEAD, recognise
 from inverterproto.session import MOST_UNFRAMED, Close, Send, States
 from inverterproto.stream import Framed, Framing, Item, Reason, StreamDecoder
-from inverterproto_cli.server.connection import HELD
+from inverterproto_cli.server.connection import HEAVY, HELD, LIGHT
 from inverterproto_cli.server.logs import Where
 
 if TYPE_CHECKING:
     from inverterproto.gate import Gate
     from inverterproto_cli.relay.cloud import Cloud
-    from inverterproto_cli.relay.wire import Wire
+    from inverterproto_cli.relay.wire import End, Wire
     from inverterproto_cli.server.capturing import Capture, Side
     from inverterproto_cli.server.keeper import Keeper
     from inverterproto_cli.server.logs import Log
@@ -90,16 +94,17 @@ class _Direction:
 
     Attributes:
         deaf: whether it is decoded no more.
+        decoder: finds the frames.
         heard_at: when something came last, in seconds of a clock that nobody sets.
     """
 
-    __slots__ = ("_capture", "_decoder", "_is_device", "_quiet", "deaf", "heard_at")
+    __slots__ = ("_capture", "_is_device", "_quiet", "deaf", "decoder", "heard_at")
 
     def __init__(self, sender: str, hearing: Hearing, number: int) -> None:
         self.deaf = False
         self.heard_at = 0.0
         self._is_device = sender == "device"
-        self._decoder = StreamDecoder(*hearing.framings)
+        self.decoder = StreamDecoder(*hearing.framings)
         self._quiet = 0  # bytes since the last frame
         capture = hearing.capture
         self._capture = None if capture is None else capture.side(f"{number}", sender)
@@ -108,7 +113,7 @@ class _Direction:
         """Return what a chunk completes; after too many bytes without a frame nothing any more."""
         if self.deaf:
             return []
-        items = self._decoder.feed(chunk)
+        items = self.decoder.feed(chunk)
         if self._capture is not None:
             self._tell(self._capture, items, now)
         if not self.heard_at and self._is_device and recognise(chunk[:HEAD]) == "tls":
@@ -124,11 +129,11 @@ class _Direction:
 
     def waits(self, ticks: float) -> bool:
         """Return whether the decoder has waited for too long for what does not come."""
-        return bool(self._decoder.held) and ticks - self.heard_at > HELD
+        return bool(self.decoder.held) and ticks - self.heard_at > HELD
 
     def give_up_waiting(self, now: float) -> list[Item]:
         """Return what the decoder held back."""
-        items = self._decoder.flush()
+        items = self.decoder.flush()
         if self._capture is not None:
             self._tell(self._capture, items, now)
         return items
@@ -172,6 +177,7 @@ class Observer:
         self.asked_at: float | None = None
         self.holds = hearing.gate is not None or hearing.durable
         self._wire = wire
+        wire.device.view = wire.cloud.view = wire.turns.piece
         self._hearing = hearing
         self._keeper = hearing.keeper
         self._clock = hearing.clock
@@ -203,6 +209,19 @@ class Observer:
 
     def device_said(self, chunk: bytes) -> None:
         """Make records of what went to the cloud."""
+        if len(chunk) <= LIGHT and not self._device.decoder.held:
+            self._hear_chunk(chunk)
+        else:
+            self._weigh(self._wire.device, self._hear_chunk, chunk)
+
+    @staticmethod
+    def _weigh(end: "End", hear: Callable[[bytes], None], chunk: bytes) -> None:
+        """Hear a chunk that may be much work."""
+        begin = thread_time()
+        hear(chunk)
+        end.weigh(heavy=thread_time() - begin > HEAVY)
+
+    def _hear_chunk(self, chunk: bytes) -> None:
         now = self._clock()
         for item in self._device.items(chunk, now):
             self._hear_device(item, now)
@@ -297,6 +316,12 @@ class Observer:
 
     def cloud_said(self, chunk: bytes) -> None:
         """Make records of what the cloud says; release what may pass, where it is held."""
+        if len(chunk) <= LIGHT and not self._cloud.decoder.held:
+            self._hear_cloud_chunk(chunk)
+        else:
+            self._weigh(self._wire.cloud, self._hear_cloud_chunk, chunk)
+
+    def _hear_cloud_chunk(self, chunk: bytes) -> None:
         now = self._clock()
         items = self._cloud.items(chunk, now)
         self._cloud.heard_at = self._wire.heard_at

@@ -188,7 +188,7 @@ class Relayed(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go."""
         del sizehint
-        return self._listener.view
+        return self._listener.piece
 
     def buffer_updated(self, nbytes: int) -> None:
         """Keep what came although nothing was to be read yet."""
@@ -221,7 +221,7 @@ class Relayed(asyncio.BufferedProtocol):
     async def _connect(self) -> None:
         """Call the cloud, and be a wire to it, or do without."""
         listener = self._listener
-        wire = self._wire = Wire(listener.view, self._over, self._deaf)
+        wire = self._wire = Wire(listener, self._over, self._deaf)
         wire.device.expect(self._transport)
         if listener.hearing is not None:
             wire.ear = self._observer = Observer(wire, listener.hearing, self._number, self._cloud)

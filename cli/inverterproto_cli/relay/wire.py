@@ -10,6 +10,9 @@ the wire. Bytes to the device may be held: the ear says by which bytes, and when
 take waits in the other end's transport, at most `HIGH` bytes and one reading: above that nothing is
 read from the other side, until it falls below `LOW`.
 
+*Turns.* An ear for which a chunk was much work says so (`End.weigh`). That end is then read on in
+pieces, each when its turn has come (see `server/listener.py`), until a piece was little work again.
+
 *Ends.* The end of a stream passes as just that: the other direction goes on, and when both have
 ended, or the program ends it, both sockets are closed behind what waits to be sent. The wire is
 over when both are gone; who takes nothing any more delays that for `STALLED` at most. A reset
@@ -50,6 +53,22 @@ _KEEP_ALIVE = (
 )
 
 
+class Turns(Protocol):
+    """What all wires of a loop share.
+
+    Attributes:
+        view: where they read into.
+        piece: its begin, where those read into whose chunks are much work.
+    """
+
+    view: memoryview
+    piece: memoryview
+
+    def wait_for_turn(self, waiting: "End") -> None:
+        """Call `End.go_on` when the others have had their turn."""
+        ...
+
+
 class Ear(Protocol):
     """Hears what passes on a wire."""
 
@@ -85,10 +104,12 @@ class End(asyncio.BufferedProtocol):
         count: bytes that this side said.
         ended: whether it says no more.
         paused_at: since when it takes no more, or None.
+        view: where the next bytes go.
     """
 
     __slots__ = (
-        "_held", "_taken", "count", "ended", "other", "paused_at", "transport", "wire",
+        "_held", "_taken", "_waits", "count", "ended", "other", "paused_at", "transport", "view",
+        "wire",
     )  # fmt: skip
 
     name: str
@@ -97,11 +118,13 @@ class End(asyncio.BufferedProtocol):
 
     def __init__(self, wire: "Wire") -> None:
         self.wire = wire
+        self.view = wire.turns.view
         self.transport = None
         self.count = 0  # bytes that it said
         self.ended = False  # says no more
         self.paused_at: float | None = None  # takes no more since then
         self._held = False  # is not to be read, whatever the other takes
+        self._waits = False  # for its turn
         self._taken: int | None = None  # see `takes`
 
     def expect(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's
@@ -122,11 +145,11 @@ class End(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go."""
         del sizehint
-        return self.wire.view
+        return self.view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass bytes on, then let them be heard."""
-        self.take(bytes(self.wire.view[:nbytes]))
+        self.take(bytes(self.view[:nbytes]))
 
     def take(self, chunk: bytes) -> None:
         """Pass on what was read, then let it be heard."""
@@ -156,7 +179,25 @@ class End(asyncio.BufferedProtocol):
     def hold(self, *, held: bool) -> None:
         """Read no more from this side, or again."""
         self._held = held
+        if self._waits and not held:
+            self.wire.turns.wait_for_turn(self)
         self.read_or_not()
+
+    def weigh(self, *, heavy: bool) -> None:
+        """Read the next piece when its turn has come, or as much as there is, as soon as it is."""
+        turns = self.wire.turns
+        self.view = turns.piece if heavy else turns.view
+        if heavy and self.wire.reason is None:
+            self._waits = True
+            if not self._held:
+                turns.wait_for_turn(self)
+            self.read_or_not()
+
+    def go_on(self) -> None:
+        """Read a piece: the turn has come. Whoever is held still waits for another."""
+        if not self._held:
+            self._waits = False
+            self.read_or_not()
 
     def read_or_not(self) -> None:
         """Read, if there is room for it on the other side and nobody holds it."""
@@ -164,7 +205,7 @@ class End(asyncio.BufferedProtocol):
         if self.ended or transport is None or transport.is_closing():
             return
         other = self.other
-        if self._held or other.transport is None or other.paused_at is not None:
+        if self.is_held or other.transport is None or other.paused_at is not None:
             transport.pause_reading()
         else:
             transport.resume_reading()
@@ -213,7 +254,7 @@ class End(asyncio.BufferedProtocol):
     @property
     def is_held(self) -> bool:
         """Whether it is not read, whatever the other takes."""
-        return self._held
+        return self._held or self._waits
 
     @property
     def is_held_back(self) -> bool:
@@ -274,7 +315,7 @@ class Wire:
     """Two ends, and what passes between them.
 
     Args:
-        view: where all wires of a loop read into.
+        turns: what all wires of a loop share.
         over: is called once, when it has ended and both sockets are gone.
         fault: is called when the ear fails; it hears no more.
 
@@ -298,16 +339,16 @@ class Wire:
         "ear",
         "heard_at",
         "reason",
-        "view",
+        "turns",
     )  # fmt: skip
 
     def __init__(
         self,
-        view: memoryview,
+        turns: Turns,
         over: Callable[["Wire", str], object],
         fault: Callable[["Wire"], object],
     ) -> None:
-        self.view = view
+        self.turns = turns
         self.ear: Ear | None = None
         self.copy: Copy | None = None
         self.reason: str | None = None
@@ -334,6 +375,8 @@ class Wire:
             # What is held to protect the device does not pass because of a fault.
             self.fail("a fault of this program")
         self.ear = None
+        for end in (self.device, self.cloud):
+            end.weigh(heavy=False)
         self._fault(self)
 
     def release(self, data: bytes) -> None:

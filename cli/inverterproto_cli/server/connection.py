@@ -48,7 +48,7 @@ FIRST_FRAME, STALLED, HELD = 60.0, 60.0, 30.0
 """Seconds without a first frame; without taking an answer; until the decoder waits no longer."""
 MOST_UNSENT = 8
 """Chunks of a connection that wait for the store, with their answers."""
-HEAVY = 0.002
+HEAVY = 0.0005
 """Seconds of work that make a chunk a heavy one."""
 LIGHT = 1024
 """Bytes that cannot be as much work, whatever they are: they need no watch."""

@@ -41,6 +41,14 @@ Open = Callable[[str], CloudSession]
 """Makes the session of a family for a connection."""
 
 
+class Waiting(Protocol):
+    """What waits for its turn."""
+
+    def go_on(self) -> None:
+        """Hear again: the turn has come."""
+        ...
+
+
 class Connection(Protocol):
     """What a listener looks after."""
 
@@ -125,7 +133,7 @@ class Listener:
         self.stopping = asyncio.Event()
         self.failure: str | None = None
         self._servers: list[asyncio.Server] = []
-        self._heavy: OrderedDict[DeviceConnection, None] = OrderedDict()  # in order of their turns
+        self._heavy: OrderedDict[Waiting, None] = OrderedDict()  # in order of their turns
         self._turns = False
         self._alone = asyncio.Event()
 
@@ -196,9 +204,9 @@ class Listener:
             self._alone.set()
         return True
 
-    def wait_for_turn(self, connection: DeviceConnection) -> None:
-        """Let a heavy connection go on when the others have had their turn."""
-        self._heavy[connection] = None
+    def wait_for_turn(self, waiting: Waiting) -> None:
+        """Let a heavy connection, or an end of a wire, go on when the others had their turn."""
+        self._heavy[waiting] = None
         if not self._turns:
             self._turns = True
             asyncio.get_running_loop().call_soon(self._next_turn)
@@ -206,8 +214,8 @@ class Listener:
     def _next_turn(self) -> None:
         self._turns = bool(self._heavy)
         if self._turns:
-            connection, _ = self._heavy.popitem(last=False)
-            connection.go_on()
+            waiting, _ = self._heavy.popitem(last=False)
+            waiting.go_on()
             asyncio.get_running_loop().call_soon(self._next_turn)
 
     def hand_over(self, connection: Connection, other: Connection) -> None:
