@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from inverterproto_cli.address import Address
 from inverterproto_cli.relay import cloud as clouds
+from inverterproto_cli.relay import resolving
 from inverterproto_cli.relay.cloud import AwayError, Cloud, LoopError
 from inverterproto_cli.relay.loops import MOST_HOPS, Loops, is_of_this_machine
 from inverterproto_cli.relay.resolving import UnresolvedError, by_server, by_system, is_address
@@ -312,6 +314,32 @@ class TestResolving:
                 await by_system("no such name")
 
         run(test)
+
+    def test_a_system_that_hangs_is_asked_once_and_the_end_does_not_wait_for_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked, answered, go_on = [], [], Event()
+
+        def hang(host: str, *_arguments: object, **_options: object) -> list[Any]:
+            asked.append(host)
+            go_on.wait(PATIENCE)
+            answered.append(host)
+            return []
+
+        async def test() -> None:
+            for _ in range(2):  # the second time it still hangs
+                tries = await asyncio.gather(
+                    *(by_system("cloud.example") for _ in range(3)), return_exceptions=True
+                )
+                assert {type(each) for each in tries} == {UnresolvedError}
+                assert "within 0.05 s" in str(tries[0])
+
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
+        monkeypatch.setattr(resolving, "PATIENCE", 0.05)
+        run(test)
+        assert asked == ["cloud.example"]
+        assert not answered
+        go_on.set()
 
     def test_a_server_of_ones_own_is_asked(self) -> None:
         async def test() -> None:
