@@ -4,7 +4,10 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from inverterproto_cli.address import Address
+from inverterproto_cli.relay import copying
 from inverterproto_cli.relay.copying import MOST_WAITING, Copy
 
 
@@ -90,6 +93,50 @@ def test_a_server_that_refuses_is_told_once_and_harms_nothing() -> None:
     run(test)
 
 
+def test_one_that_is_closed_before_it_could_be_delivered_is_told_too() -> None:
+    async def test() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            address = Address(*gone.getsockname())
+        told: list[str] = []
+        copy = Copy(address, told.append)
+        copy.write(b"all")
+        copy.close()
+        await copy._task
+        assert len(told) == 1
+
+    run(test)
+
+
+def test_a_name_that_is_none_is_told() -> None:
+    async def test() -> None:
+        told: list[str] = []
+        copy = Copy(Address("a" * 64 + ".example", 1), told.append)
+        await copy._task
+        assert len(told) == 1
+        assert "cannot be found" in told[0]
+
+    run(test)
+
+
+def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        hear = _Server()
+        server = await asyncio.start_server(hear, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        copy = Copy(Address("second.example", port), lambda _why: None)
+        copy.write(b"all")
+        copy.close()
+        await hear.closed.wait()
+        assert hear.heard == b"all"
+        server.close()
+
+    async def resolve(_host: str) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]  # at the first nobody listens
+
+    monkeypatch.setattr(copying, "by_system", resolve)
+    run(test)
+
+
 def test_a_server_that_does_not_read_is_given_up() -> None:
     async def test() -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -111,7 +158,8 @@ def test_too_much_before_the_connection_gives_it_up() -> None:
             copy = Copy(Address(*server.getsockname()), told.append)
             copy.write(bytes(MOST_WAITING + 1))
             assert "too slow" in told[0]
-            await connected(copy)
+            await copy._task
+            assert len(told) == 1
 
     run(test)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inverterproto_cli.address import Address
+from inverterproto_cli.relay.resolving import UnresolvedError, by_system
 
 MOST_WAITING = 64 << 10
 """Bytes that wait for the second server before it is given up."""
@@ -27,32 +28,49 @@ class Copy(asyncio.Protocol):
         give_up: is told why, at most once.
     """
 
-    __slots__ = ("_address", "_ended", "_give_up", "_task", "_transport", "_waiting")
+    __slots__ = ("_address", "_closing", "_give_up", "_over", "_task", "_transport", "_waiting")
 
     def __init__(self, address: Address, give_up: GiveUp) -> None:
         self._address = address
         self._give_up = give_up
         self._transport: Any = None
         self._waiting = bytearray()
-        self._ended = False
+        self._closing = False  # nothing more will be said
+        self._over = False  # whatever becomes of it is told already, or of no interest
         self._task = asyncio.get_running_loop().create_task(self._connect())
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
-                await loop.create_connection(lambda: self, *self._address)
+                await self._try_addresses()
         except TimeoutError:
             self._fail(f"does not answer within {CONNECT_WITHIN:g} s")
+        except UnresolvedError as error:
+            self._fail(f"cannot be found: {error}")
         except OSError as error:
             self._fail(error.strerror or str(error))
+
+    async def _try_addresses(self) -> None:
+        host, port = self._address
+        refused: OSError = OSError(f"{host} has no address")
+        for address in await by_system(host):
+            try:
+                await asyncio.get_running_loop().create_connection(lambda: self, address, port)
+            except OSError as error:
+                refused = error
+            else:
+                return
+        raise refused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send what has waited."""
         self._transport = transport
+        if self._over:
+            self._transport.abort()
+            return
         self._transport.write(bytes(self._waiting))
         self._waiting.clear()
-        if self._ended:
+        if self._closing:
             self._finish()
 
     def data_received(self, data: bytes) -> None:
@@ -64,7 +82,7 @@ class Copy(asyncio.Protocol):
 
     def write(self, chunk: bytes) -> None:
         """Send a chunk, or keep it until there is a connection."""
-        if self._ended:
+        if self._closing or self._over:
             return
         if self._transport is None:
             self._waiting += chunk
@@ -76,26 +94,24 @@ class Copy(asyncio.Protocol):
             self._transport.write(chunk)
 
     def _fail(self, why: str) -> None:
-        if self._ended:
+        if self._over:
             return
-        self._end()
+        self._over = True
+        self._waiting.clear()
         self._give_up(f"the copy to {self._address} is given up: it {why}")
         if self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:
         """End it, after what waits to be sent."""
-        if self._ended:
+        if self._closing or self._over:
             return
-        self._ended = True
+        self._closing = True
         if self._transport is not None:
             self._finish()
 
     def _finish(self) -> None:
+        self._over = True
         # To close at once would be a reset if an answer were on its way, and cost what is.
         self._transport.write_eof()
         asyncio.get_running_loop().call_later(CLOSE_WITHIN, self._transport.abort)
-
-    def _end(self) -> None:
-        self._ended = True
-        self._waiting.clear()
