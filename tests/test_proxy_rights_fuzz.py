@@ -50,7 +50,7 @@ class _Wire:
         self.reason = ""
         self.heard_at = 1.0
         self.turns = SimpleNamespace(piece=memoryview(b""))
-        self.device = self.cloud = SimpleNamespace(weigh=lambda *, heavy: heavy)
+        self.device = self.cloud = SimpleNamespace(weigh=lambda *, heavy: heavy, ended=False)
 
     def release(self, data: bytes) -> None:
         if not self.reason:
@@ -73,7 +73,7 @@ class _Heard:
         options = {"cloud_commands": rights.value, "durable": False}
         hearing = proxy._hearing(serving, answers, options)._replace(clock=lambda: START)
         wire: Any = _Wire()
-        cloud: Any = SimpleNamespace(named=True, spoke_at=0.0)
+        cloud: Any = SimpleNamespace(named=True, spoke_at=0.0, answered=lambda _device: None)
         observer = Observer(wire, hearing, 1, cloud)
         observer.device_said(ASKED[family])
         for chunk in chunks:

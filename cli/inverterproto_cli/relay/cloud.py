@@ -9,15 +9,27 @@ has none (a DNS entry leads it here); refused; no answer; ourselves.
 
 *Away.* A cloud that could not be reached is away: devices that call meanwhile are not kept waiting
 for the same failure. Every `PROBE_EVERY` seconds it is tried again, by a connection that says
-nothing. A cloud that takes a connection and never gives a frame is no better than none; it counts
-as away for `SILENT_FOR`, whatever probes say. It is one only if it gives frames to nobody else
-either: that it does not want one device is between the two.
+nothing.
+
+*Silent.* A cloud that takes connections and gives no frame is no better than none, whether it lets
+devices wait or ends their connections. The evidence is a device that sent a frame and was left
+without one: it has waited for `SILENT_AFTER`, or the cloud has ended its connection. The cloud is
+silent once `SILENT_AFTER` has passed since the first such device asked, and no frame came for
+anybody: so one connection that is dropped is none, and that it does not want one device, but others
+get frames, is between the two. It counts as away for `SILENT_FOR`, whatever probes say.
+
+Not everybody is evidence, or a stranger could have the household cut off by sending, in a quiet
+moment, what no cloud answers. A device is one if the cloud has answered it before, in this run.
+Others are only where the cloud has answered nobody for `STRANGE_FOR`, so also after the start: a
+cloud that is dead then is found by whoever calls. What a stranger can gain is one `SILENT_FOR` at
+such a time: any answer to a device of the household ends it.
 """
 
 import asyncio
 import errno
 from collections.abc import Callable
 from ipaddress import ip_address
+from math import inf
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -30,6 +42,10 @@ PROBE_EVERY, SILENT_FOR = 60.0, 900.0
 """Seconds from one look whether it is back to the next; and of a cloud that says nothing."""
 RESOLVED_FOR = 60.0
 """Seconds for which found addresses are taken for good."""
+SILENT_AFTER, STRANGE_FOR = 60.0, 86400.0
+"""Seconds: see the theory."""
+MOST_KNOWN = 1000
+"""Devices that are known as answered; those answered last."""
 
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 _WHY = {
@@ -62,7 +78,7 @@ class Cloud:
     Attributes:
         away: why it cannot be had, or None.
         named: whether the user named it.
-        spoke_at: when it gave a frame last to anybody, in ticks.
+        spoke_at: when it gave a frame last to anybody, in ticks; before all of them if never.
     """
 
     def __init__(
@@ -81,7 +97,9 @@ class Cloud:
         self.away: str | None = None
         self._resolve = resolve
         self.named = named
-        self.spoke_at = 0.0
+        self.spoke_at = -inf
+        self._answered: dict[str, None] = {}  # devices, in the order in which they were
+        self._unanswered_since = -inf  # the first device asked that was left without a frame
         self._ticks = ticks
         self._is_us = is_us
         self._tell = tell
@@ -177,13 +195,37 @@ class Cloud:
 
     # away and back
 
-    def silent(self) -> None:
-        """Take notice that it took a connection and gave no frame."""
-        self._gone(f"{self.address} takes connections and says nothing", SILENT_FOR)
+    def answered(self, device: str) -> None:
+        """Take notice that it gave a device a frame."""
+        self._answered.pop(device, None)
+        self._answered[device] = None
+        if len(self._answered) > MOST_KNOWN:
+            del self._answered[next(iter(self._answered))]
+
+    def unanswered(self, device: str | None, asked_at: float) -> bool:
+        """Take notice that it left a device without a frame; return whether it is away.
+
+        Args:
+            device: the device's serial, if that is known.
+            asked_at: when the device sent its first frame, in ticks.
+        """
+        if self.spoke_at >= asked_at:
+            return False
+        if self.away is None and self._is_evidence(device):
+            since = self._unanswered_since
+            since = asked_at if since <= self.spoke_at else min(since, asked_at)
+            self._unanswered_since = since
+            if self._ticks() - since > SILENT_AFTER:
+                self._gone(f"{self.address} takes connections and says nothing", SILENT_FOR)
+        return self.away is not None
+
+    def _is_evidence(self, device: str | None) -> bool:
+        return device in self._answered or self._ticks() - self.spoke_at > STRANGE_FOR
 
     def _gone(self, why: str, wait: float) -> None:
         self._probe_at = self._ticks() + wait
         self._addresses_until = 0.0
+        self._unanswered_since = -inf
         if self.away is None:
             self._tell("cloud-away", f"the cloud of {self.family} is away: {why}")
         self.away = why

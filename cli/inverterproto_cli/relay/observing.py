@@ -162,6 +162,7 @@ class Observer:
     Attributes:
         family: of the device, once it has sent a frame.
         answered: whether the cloud has ever said a frame.
+        is_cut_off: whether the cloud says no more, and said so before the device did.
         asked_at: since when the device waits for the cloud's first frame, by the wire's clock; None
             if it does not.
     """
@@ -169,7 +170,7 @@ class Observer:
     __slots__ = (
         "_clock", "_cloud", "_cloud_ended", "_device", "_framing", "_gate", "_hearing", "_keeper",
         "_known", "_number", "_unsafe", "_upstream", "_waiting", "_watcher", "_watchers", "_wire",
-        "answered", "asked_at", "family", "holds",
+        "answered", "asked_at", "family", "holds", "is_cut_off",
     )  # fmt: skip
 
     def __init__(self, wire: "Wire", hearing: Hearing, number: int, cloud: "Cloud") -> None:
@@ -185,6 +186,7 @@ class Observer:
         self._device = _Direction("device", hearing, number)
         self._cloud = _Direction("cloud", hearing, number)
         self.answered = False
+        self.is_cut_off = False
         self._upstream = cloud
         self._known = cloud.named  # whether it is known that the cloud is the right one
         self._cloud_ended = False
@@ -350,9 +352,14 @@ class Observer:
 
     def _take_notice(self) -> None:
         """Take notice that the cloud speaks."""
+        self._upstream.spoke_at = self._wire.heard_at
+        if self.answered:
+            return
         self.answered = True
         self.asked_at = None
-        self._upstream.spoke_at = self._wire.heard_at
+        device = self.where["device"]
+        if device is not None:
+            self._upstream.answered(device)
 
     def _admit(self, item: Item, now: float) -> bytes:
         """Return what the gate lets pass of an item."""
@@ -410,6 +417,7 @@ class Observer:
             for item in self._device.rest(now):
                 self._hear_device(item, now)
             return
+        self.is_cut_off = not self._wire.device.ended
         passing = self._hear_or_admit(self._cloud.rest(now), now)
         if self.holds:
             if self._gate is not None:

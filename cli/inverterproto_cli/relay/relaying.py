@@ -9,9 +9,9 @@ of a `Wire`, with an `Observer` as its ear; the `Relayed` looks after it. Where 
 had, the connection is taken over by a `StandIn`, which answers in the cloud's place, or, if the
 user wants that, closed: then the logger keeps its records for the cloud.
 
-*A silent cloud* takes connections and gives no frame to a device that speaks, nor to any other
-meanwhile. It counts as away, and its wires are reset, so that the devices call again and are
-answered.
+*A silent cloud* takes connections and gives no frame. Its `Cloud` is told of each device that was
+left so: one that has waited for `SILENT_AFTER`, or whose connection the cloud has ended. Once it
+counts as away, the wires of those who wait are reset, so that they call again and are answered.
 
 *Loops.* Each connection to a cloud is known by its local address. If a device's connection comes
 from one of these, and that again and again, the cloud's name leads here, by whatever way: the
@@ -28,12 +28,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from inverterproto_cli.address import Address
-from inverterproto_cli.relay.cloud import AwayError, Cloud, LoopError
+from inverterproto_cli.relay.cloud import SILENT_AFTER, AwayError, Cloud, LoopError
 from inverterproto_cli.relay.copying import Copy
 from inverterproto_cli.relay.loops import Loops, Place
 from inverterproto_cli.relay.observing import Hearing, Observer
 from inverterproto_cli.relay.standing_in import StandIn
-from inverterproto_cli.relay.wire import FIRST_BYTE, Wire, reset
+from inverterproto_cli.relay.wire import Wire, reset
 from inverterproto_cli.server.connection import DeviceConnection
 from inverterproto_cli.server.listener import PATIENCE, Listener
 
@@ -310,6 +310,10 @@ class Relayed(asyncio.BufferedProtocol):
         if self._local is not None:
             listener.loops.hung_up(self._local)
         listener.keeper.counts.update(self.passed)
+        observer = None if wire.ear is None else self._observer
+        by_cloud = reason.startswith("the cloud:") or (observer is not None and observer.is_cut_off)
+        if observer is not None and observer.asked_at is not None and by_cloud:
+            self._cloud.unanswered(observer.where["device"], observer.asked_at)
         if listener.leave(self, self._peer):
             self._tell_end(reason)
         if wire.copy is not None:
@@ -353,10 +357,9 @@ class Relayed(asyncio.BufferedProtocol):
             return
         wire.hear(observer.look, ticks)
         asked_at = observer.asked_at
-        if asked_at is None or ticks - asked_at <= FIRST_BYTE or wire.reason is not None:
+        if asked_at is None or ticks - asked_at <= SILENT_AFTER or wire.reason is not None:
             return
-        if self._cloud.spoke_at < asked_at:
-            self._cloud.silent()
+        if self._cloud.unanswered(observer.where["device"], asked_at):
             wire.fail("the cloud says nothing")
 
     def begin_anew(self) -> None:
