@@ -287,69 +287,6 @@ class TestAway:
         run(test)
 
 
-class TestSilence:
-    """Who is evidence of it, and for how long."""
-
-    @staticmethod
-    def cloud() -> tuple[Cloud, Clock]:
-        clock = Clock(1000.0)
-        return cloud_at(1, "127.0.0.1", ticks=clock), clock
-
-    def left_for_a_minute(self, cloud: Cloud, clock: Clock, device: str | None) -> bool:
-        """Let a device ask twice, and be cut off each time."""
-        assert not cloud.unanswered(device, clock.now)
-        clock.now += clouds.SILENT_AFTER + 1
-        return cloud.unanswered(device, clock.now)
-
-    def test_where_nobody_was_ever_answered_anybody_is_evidence(self) -> None:
-        assert self.left_for_a_minute(*self.cloud(), None)
-
-    def test_a_stranger_is_none_where_others_are_answered_but_who_was_answered_is(self) -> None:
-        cloud, clock = self.cloud()
-        cloud.answered("mine")
-        cloud.spoke_at = clock.now
-        clock.now += 1
-        assert not self.left_for_a_minute(cloud, clock, "stranger")
-        assert not self.left_for_a_minute(cloud, clock, None)
-        assert self.left_for_a_minute(cloud, clock, "mine")
-
-    def test_after_a_day_without_a_frame_for_anybody_a_stranger_is_evidence(self) -> None:
-        cloud, clock = self.cloud()
-        cloud.answered("mine")
-        cloud.spoke_at = clock.now
-        clock.now += clouds.STRANGE_FOR
-        assert not self.left_for_a_minute(cloud, clock, "stranger")
-        assert self.left_for_a_minute(cloud, clock, "stranger")
-
-    def test_a_frame_for_anybody_ends_what_has_been_counted(self) -> None:
-        cloud, clock = self.cloud()
-        assert not cloud.unanswered(None, clock.now)
-        clock.now += clouds.SILENT_AFTER
-        cloud.spoke_at = clock.now
-        assert not cloud.unanswered(None, clock.now - 1)
-        cloud.answered("mine")
-        clock.now += 1
-        assert self.left_for_a_minute(cloud, clock, "mine")
-
-    def test_once_it_has_been_away_a_new_minute_begins(self) -> None:
-        cloud, clock = self.cloud()
-        assert self.left_for_a_minute(cloud, clock, None)
-        cloud._back()
-        assert self.left_for_a_minute(cloud, clock, None)
-
-    def test_of_many_answered_devices_the_last_are_known(self) -> None:
-        cloud, clock = self.cloud()
-        cloud.answered("first")
-        cloud.answered("second")
-        for number in range(clouds.MOST_KNOWN - 1):
-            cloud.answered("first")
-            cloud.answered(f"another {number}")
-        cloud.spoke_at = clock.now
-        clock.now += 1
-        assert not self.left_for_a_minute(cloud, clock, "second")
-        assert self.left_for_a_minute(cloud, clock, "first")
-
-
 class _Dns(asyncio.DatagramProtocol):
     """A DNS server that knows one name."""
 

@@ -5,12 +5,10 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from inverterproto.deye import Frame
 from inverterproto_cli.address import Address
 from inverterproto_cli.relay import cloud as clouds
 from inverterproto_cli.relay import standing_in
@@ -264,125 +262,6 @@ class TestComingBack:
             assert made.listener._probes
             await made.listener.close()
             await until(lambda: not made.listener._probes)
-
-
-class TestSilentClouds:
-    async def test_one_that_gives_no_frame_is_away_and_its_device_answered_when_it_comes_again(
-        self, path: Path
-    ) -> None:
-        async with VendorCloud() as vendor, relaying(vendor.port, path) as made:
-            device, cloud = await made.line(vendor)
-            device.send(DATA)
-            await cloud.receive(len(DATA))
-            made.pass_time(clouds.SILENT_AFTER - 1)
-            assert made.cloud.away is None
-            made.pass_time(2)
-            assert await device.rest() == b""
-            assert "takes connections and says nothing" in made.lines.of("cloud-away")[0]
-            assert made.counts["ended: the cloud says nothing"] == 1
-            async with await made.device() as again:
-                assert await again.ask(DATA, ANSWER) == answer(DATA, made.clock.now)
-            made.pass_time(clouds.SILENT_FOR - 5)
-            assert not made.cloud.is_to_be_probed
-            made.pass_time(5)
-            await until(lambda: made.lines.of("cloud-back"))
-            cloud.writer.close()
-
-    async def test_bytes_that_are_no_frame_are_no_life(self) -> None:
-        async with VendorCloud() as vendor, relaying(vendor.port) as made:
-            device, cloud = await made.line(vendor)
-            device.send(DATA)
-            await cloud.receive(len(DATA))
-            cloud.send(b"502 Bad Gateway")
-            await device.receive(15)
-            made.pass_time(clouds.SILENT_AFTER + 1)
-            assert made.cloud.away is not None
-            cloud.writer.close()
-            device.writer.close()
-
-    async def test_one_that_answers_others_is_there(self) -> None:
-        """Or anybody could send it what it does not answer, and have the household cut off."""
-        async with VendorCloud() as vendor, relaying(vendor.port) as made:
-            unwanted, mute = await made.line(vendor)
-            unwanted.send(DATA)
-            await mute.receive(len(DATA))
-            device, cloud = await made.line(vendor)
-            await converse(device, cloud, HEARTBEAT)
-            made.pass_time(clouds.SILENT_AFTER + 1)
-            assert made.cloud.away is None
-            assert len(made.listener.connections) == 2
-            for each in (unwanted, mute, device, cloud):
-                each.writer.close()
-
-    async def test_one_that_is_asked_nothing_may_be_silent(self) -> None:
-        async with VendorCloud() as vendor, relaying(vendor.port) as made:
-            device, cloud = await made.line(vendor)
-            device.send(b"\xa5")
-            await cloud.receive(1)
-            made.pass_time(clouds.SILENT_AFTER + 1)
-            assert made.cloud.away is None
-            device.writer.close()
-            cloud.writer.close()
-
-    @pytest.mark.parametrize("how", ["ends", "resets"])
-    async def test_one_that_drops_each_connection_for_a_minute_is_away(
-        self, path: Path, how: str
-    ) -> None:
-        async with VendorCloud() as vendor, relaying(vendor.port, path) as made:
-            for _ in range(3):
-                assert made.cloud.away is None
-                device, cloud = await made.line(vendor)
-                device.send(DATA)
-                await cloud.receive(len(DATA))
-                cloud.half_close() if how == "ends" else cloud.reset()
-                assert await device.rest() == b""
-                device.writer.close()
-                cloud.writer.close()
-                await until(lambda: nothing_is_left(made))
-                made.pass_time(clouds.SILENT_AFTER / 2 + 1)
-            [line] = made.lines.of("cloud-away")
-            assert "takes connections and says nothing" in line
-            async with await made.device() as device:
-                assert await device.ask(DATA, ANSWER) == answer(DATA, made.clock.now)
-            if how == "resets":
-                assert made.counts["ended: the cloud: reset"] == 3
-
-    async def test_one_whose_devices_leave_by_themselves_is_there(self) -> None:
-        async with VendorCloud() as vendor, relaying(vendor.port) as made:
-            for _ in range(3):
-                device, cloud = await made.line(vendor)
-                device.send(DATA)
-                device.half_close()
-                assert await cloud.rest() == DATA
-                cloud.half_close()
-                await until(lambda: nothing_is_left(made))
-                made.pass_time(clouds.SILENT_AFTER)
-                for each in (device, cloud):
-                    each.writer.close()
-            assert made.cloud.away is None
-
-    async def test_a_stranger_whom_it_ignores_does_not_make_it_away(self) -> None:
-        """Even while the household's own devices have nothing to say."""
-        stranger = replace(Frame.parse(DATA), logger_serial=4_111_111_111).build()
-        async with VendorCloud() as vendor, relaying(vendor.port) as made:
-            device, cloud = await made.line(vendor)
-            await converse(device, cloud, HEARTBEAT)
-            for _ in range(3):
-                made.pass_time(1)
-                unwanted, mute = await made.line(vendor)
-                unwanted.send(stranger)
-                await mute.receive(len(stranger))
-                made.pass_time(clouds.SILENT_AFTER + 1)
-                unwanted.writer.close()
-                mute.writer.close()
-            assert made.cloud.away is None
-            again, mute = await made.line(vendor)
-            again.send(HEARTBEAT)  # whom it has answered before
-            await mute.receive(len(HEARTBEAT))
-            made.pass_time(clouds.SILENT_AFTER + 1)
-            assert made.cloud.away is not None
-            for each in (device, cloud, again, mute):
-                each.writer.close()
 
 
 class TestLoops:

@@ -21,8 +21,8 @@ get frames, is between the two. It counts as away for `SILENT_FOR`, whatever pro
 Not everybody is evidence, or a stranger could have the household cut off by sending, in a quiet
 moment, what no cloud answers. A device is one if the cloud has answered it before, in this run.
 Others are only where the cloud has answered nobody for `STRANGE_FOR`, so also after the start: a
-cloud that is dead then is found by whoever calls. What a stranger can gain is one `SILENT_FOR` at
-such a time: any answer to a device of the household ends it.
+cloud that is dead then is found by whoever calls. What a stranger can gain is a `SILENT_FOR` at
+such a time (any answer to a device of the household ends that), or under the serial of one.
 """
 
 import asyncio
