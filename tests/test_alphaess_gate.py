@@ -655,6 +655,21 @@ def test_who_asks_without_a_name_is_who_was_named_last() -> None:
     )
 
 
+@FILTERS
+@pytest.mark.parametrize("payload", [b"{}", b'{"SN":"AL2002000009999"}'], ids=["nobody", "unknown"])
+def test_who_asks_and_is_not_known_is_in_nobodys_way(rights: Rights, payload: bytes) -> None:
+    first, memory = configuration(), Memory()
+    book = GatePlaybook(
+        ALPHAESS.gate(rights, lambda sn: memory(sn) if sn == SN else None, local_time=local_time)
+    )
+    book(
+        (START, "device", raw_frame(1, 3, payload) + ASK * 2),
+        (START, "cloud", first, notes("configuration-approved"), sends(first)),
+        (START, "cloud", first, sends(first)),
+        (START, "cloud", first, holds(reason="whose configuration it is, is not known here")),
+    )
+
+
 # Bounds
 
 

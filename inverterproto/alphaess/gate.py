@@ -11,7 +11,9 @@ command is answered as a keep-alive is (source: D).
 with or without the battery's serial, which is the answer of servers that have none. Only the
 approved one passes (`approval.py`); what else comes as an answer is held, and the approved one is
 sent in its place: the battery asked, and shall not go without because of what the cloud wants. The
-first that the cloud sends for a serial is taken as approved, and said.
+first that the cloud sends for a serial is taken as approved, and said. Whom it answers, its serial
+tells; if none of that serial asked, it answers who has waited longest. So a request that gets no
+answer, or none that may pass, is in nobody's way.
 
 *Commands*, in `read-only`: Resume with a time and a number of minutes that can be meant, and
 SyncTime, which makes the battery take the time that a configuration tells (if it names one itself,
@@ -154,23 +156,24 @@ class AllowList:
     def _judge_configuration(self, reply: Frame, now: float) -> Verdict:
         if not self._askers:
             return Verdict("it answers no request that is outstanding", meaning(reply))
-        serial = self._askers[0]
-        nothing = answer_configuration(_ASK, serial, None, None)
+        named = Message.parse(reply).device
+        asker = named if named in self._askers else self._askers[0]
+        nothing = answer_configuration(_ASK, asker, None, None)
         if _says_success(reply.payload) or reply.payload == nothing.payload:
-            self._askers.popleft()
+            self._askers.remove(asker)
             return PASSES
-        state = self._state(serial)
-        if state is None or serial is None:
+        state = self._state(asker)
+        if state is None or asker is None:
             return Verdict("whose configuration it is, is not known here", meaning(reply))
-        verdict = self._compare(reply, serial, state, now)
+        verdict = self._compare(reply, asker, state, now)
         if verdict.reason is None:
-            self._askers.popleft()
+            self._askers.remove(asker)
             return verdict
         if state.configuration is None:
             return verdict
-        self._askers.popleft()
+        self._askers.remove(asker)
         shown = self._local_time(now)
-        instead = answer_configuration(_ASK, serial, state.configuration, shown)
+        instead = answer_configuration(_ASK, asker, state.configuration, shown)
         return verdict._replace(more=(*verdict.more, Send(instead.build())))
 
     def _compare(self, reply: Frame, serial: str, state: BatteryState, now: float) -> Verdict:
