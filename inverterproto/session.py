@@ -30,7 +30,7 @@ families' `Watcher`. A cloud session is a watcher that also answers; a relay onl
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from inverterproto.reading import Dated, TimeSource
 from inverterproto.stream import Item
@@ -146,6 +146,8 @@ class DeviceState(Protocol):
     them again (`recall`).
     """
 
+    timeless: ClassVar[frozenset[str]]
+    """The keys of `to_state` that hold whatever the host's clock shows."""
     save: Callable[[], object]
     """Called when what `to_state` tells cannot wait; the program sets it."""
 

@@ -250,6 +250,17 @@ def test_a_request_for_no_time_that_can_be_meant_is_refused(seconds: object) -> 
     assert state.approving_until == 0
 
 
+def test_by_a_clock_that_is_behind_no_time_is_approved_for() -> None:
+    keeper, answered = Keeper(NoStore(), Log()), list[Mapping[str, Any]]()
+    state = keeper.state("alphaess", SN)
+    keeper.clock_right = False
+    requests = Requests(keeper, Log(), lambda _serial: None, filters=True)
+    wanted = {"do": "approve", "serial": SN, "seconds": 600}
+    requests.carry_out(wanted, answered.append, lambda _db, _done: True)
+    assert "the clock of this machine is behind" in answered[0]["error"]
+    assert state.approving_until == 0
+
+
 def test_a_battery_that_is_not_let_in_is_not_approved_for() -> None:
     answered = list[Mapping[str, Any]]()
     requests = Requests(Keeper(NoStore(), Log()), Log(), lambda _serial: None, filters=True)

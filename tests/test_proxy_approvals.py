@@ -12,7 +12,7 @@ from inverterproto_cli.store import Reader
 from tests.alphaess_vectors import RAW, SN, START, changed, raw_frame, status
 from tests.filtering import proxied
 from tests.serving import PATIENCE, Clock, until
-from tests.test_alphaess_gate import ASK, configuration, edited
+from tests.test_alphaess_gate import ASK, configuration, edited, shown
 from tests.test_proxy_rights import SET_CONFIG, ends_with_nothing_more
 
 pytestmark = pytest.mark.asyncio
@@ -174,3 +174,33 @@ async def test_approved_and_held_ones_are_known_after_a_restart(tmp_path: Path) 
         assert proxy.keeper.state("alphaess", SN).candidate
         await line.turn(ASK, configuration(GridCharge=True), configuration())
         assert proxy.lines.of("configuration-approved") == []
+
+
+async def test_what_is_approved_while_the_clock_is_behind_outlives_that_and_a_restart(
+    tmp_path: Path,
+) -> None:
+    path, clock = tmp_path / "s.db", Clock(START)
+    first, other = configuration(), configuration(GridCharge=True)
+    untimed = edited(f'"CheckTime":"{shown(START)}",'.encode(), b"")
+    async with proxied(Rights.BLOCK, path, now=clock) as proxy:
+        async with await proxy.line("alphaess") as line:
+            await line.turn(status(START), RAW["status-reply"], RAW["status-reply"])
+        clock.now = START - 86_400
+        proxy.pass_time(1)
+        async with await proxy.line("alphaess") as line:
+            await line.turn(ASK, first, untimed)
+            await line.turn(ASK, other, untimed)
+            assert not proxy.keeper.clock_right
+            await proxy.safe()
+            assert proxy.lines.of("configuration-approved")
+            assert saved(path)["candidate"] == other[7:-2].decode()
+            proxy.keeper.state("alphaess", SN).approve()
+            await proxy.safe()
+            assert saved(path)["configuration"] == other[7:-2].decode()
+            assert saved(path)["candidate"] is None
+        clock.now = START
+        proxy.pass_time(1)
+        assert proxy.keeper.clock_right
+        assert proxy.keeper.state("alphaess", SN).configuration == other[7:-2]
+    async with proxied(Rights.BLOCK, path) as proxy, await proxy.line("alphaess") as line:
+        await line.turn(ASK, first, other)

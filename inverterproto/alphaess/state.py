@@ -88,6 +88,8 @@ class BatteryState:
         save: called when it cannot wait.
     """
 
+    timeless = frozenset(("index", "last", "configuration", "candidate"))
+    """The keys of `to_state` that hold whatever the host's clock shows."""
     __slots__ = (
         "_doubted",
         "_heard",

@@ -81,6 +81,8 @@ class LoggerState:
         save: called when a new inverter is known; all else can be learned again.
     """
 
+    timeless = frozenset(("inverters",))
+    """The keys of `to_state` that hold whatever the host's clock shows."""
     __slots__ = ("_carried", "dating", "save")
 
     def __init__(self, dating: LoggerDating | None = None, carried: Iterable[str] = ()) -> None:

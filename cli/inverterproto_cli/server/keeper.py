@@ -23,7 +23,8 @@ all that needs it stands still:
 - No logger is answered, as each answer sets its clock, and no battery is told the time or asked.
 - What comes is kept, as if the device had stored it: when it was measured is not when it came.
   Its arrival is that of the newest record before; so arrivals in the store never go back.
-- Nothing is dated. What states learn, by a wrong clock, is given up.
+- Nothing is dated. What states learn by a wrong clock is given up; what needs no clock, as an
+  approved configuration, is written and kept.
 
 So at both turns, from right to behind and back, all sessions and states begin anew, from what was
 remembered when the clock was last right (`begin_anew` tells the connections). Once it is right,
@@ -386,12 +387,21 @@ class Keeper:
                 self._log.fault("records cannot be dated", now, family=family, device=serial)
 
     def _save(self, key: tuple[str, str], state: DeviceState) -> None:
-        """Write a state at once, unless it is given up already or will be."""
-        if self.clock_right and self._states.get(key) is state:
-            self._write(key, state, self._clock())
+        """Write a state at once, unless it is given up already."""
+        if self._states.get(key) is state:
+            self._write(key, state, max(self._clock(), self._newest))
 
     def _write(self, key: tuple[str, str], state: DeviceState, now: float) -> None:
         """Write a state if it has changed."""
         if state.revision != self._written[key]:
             self._written[key] = state.revision
-            self.store.remember(*key, state.to_state(), now)
+            self.store.remember(*key, self._lasting(key, state), now)
+
+    def _lasting(self, key: tuple[str, str], state: DeviceState) -> dict[str, Any]:
+        """Return what is to be remembered of a state: by a wrong clock, only what needs none."""
+        learned = state.to_state()
+        if not self.clock_right:
+            before = self._set_aside.get(key) or FAMILIES[key[0]].state().to_state()
+            learned = before | {name: learned[name] for name in state.timeless}
+            self._set_aside[key] = learned
+        return learned

@@ -158,6 +158,9 @@ class Requests:
         if not self._filters:
             answer({"error": "no proxy with --cloud-commands read-only or block has this store"})
             return
+        if not self._keeper.clock_right:
+            answer({"error": "the clock of this machine is behind: nothing can be timed by it"})
+            return
         if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_APPROVING:
             answer({"error": "settings can be approved for at most a day"})
             return
