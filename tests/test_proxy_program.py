@@ -1,6 +1,7 @@
 """`inverterproto proxy` as a process: start, options, DNS, signals, and what it writes."""
 
 import re
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -131,6 +132,33 @@ class TestStartAndEnd:
             assert {(each.kind, each.answered) for each in reader.newest()} == {
                 ("data", "cloud"), ("status", "us"),
             }  # fmt: skip
+
+    @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another")
+    @pytest.mark.parametrize(
+        ("options", "meanwhile", "lost"),
+        [
+            ([], "what their cloud acknowledges meanwhile may be missing here",
+             "their cloud may have acknowledged them"),
+            (["--durable"], "nothing is acknowledged meanwhile", "none of them was acknowledged"),
+        ],
+        ids=["passed on", "durable"],
+    )  # fmt: skip
+    def test_what_a_full_disk_means_is_told_as_it_is(
+        self, store: Path, options: list[str], meanwhile: str, lost: str
+    ) -> None:
+        with Server(answer_by(right)) as cloud:
+            upstream = ("--upstream", f"deye={cloud.address}", "--upstream", "alphaess=none")
+            with proxy(*upstream, "--store", store, *options) as made:
+                made.line("listening on")
+                resource.prlimit(made.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+                with socket.create_connection(("127.0.0.1", made.ports()[0])) as device:
+                    device.settimeout(PATIENCE)
+                    device.sendall(DATA)
+                    assert made.line("tried again until it works").endswith(meanwhile)
+                    if not options:
+                        assert len(device.makefile("rb").read(ANSWER)) == ANSWER
+                    made.stop()
+                assert made.line("1 records were not written").endswith(lost)
 
     def test_it_says_what_refusing_costs_and_what_a_filter_leaves(self, store: Path) -> None:
         options = (

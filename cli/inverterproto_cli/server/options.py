@@ -14,7 +14,7 @@ from inverterproto_cli.number import Number
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.logs import Log, set_up
-from inverterproto_cli.store import NoStore, Store, default_path
+from inverterproto_cli.store import NOTHING_ACKNOWLEDGED, PASSED_ON, NoStore, Store, default_path
 from inverterproto_cli.store.retention import Keep
 from inverterproto_cli.useless import refuse_given
 
@@ -317,7 +317,9 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     def say(event: str, text: str) -> None:
         log.tell(event, text, logging.INFO if event == "store-aged" else logging.WARNING)
 
-    store = Store(path, say, keep=keep, most_pending=options["max_waiting"] * _MIB)
+    # Only a proxy has the option: what a fake server says always waits.
+    price = NOTHING_ACKNOWLEDGED if options.get("durable", True) else PASSED_ON
+    store = Store(path, say, keep=keep, most_pending=options["max_waiting"] * _MIB, price=price)
     return store, f"records are kept in {path}"
 
 

@@ -33,6 +33,15 @@ row into `request`, which the server carries out within a second (`requests.py`)
 from inverterproto_cli.store.lock import HeldError
 from inverterproto_cli.store.reader import Reader
 from inverterproto_cli.store.schema import StoreError, default_path
-from inverterproto_cli.store.writer import NoStore, Store
+from inverterproto_cli.store.writer import NOTHING_ACKNOWLEDGED, PASSED_ON, NoStore, Store
 
-__all__ = ["HeldError", "NoStore", "Reader", "Store", "StoreError", "default_path"]
+__all__ = [
+    "NOTHING_ACKNOWLEDGED",
+    "PASSED_ON",
+    "HeldError",
+    "NoStore",
+    "Reader",
+    "Store",
+    "StoreError",
+    "default_path",
+]

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from inverterproto.reading import Dated
 from inverterproto.session import Record
@@ -40,6 +40,22 @@ MOST_NUMBER = 1 << 62
 _Who = tuple[str | None, str | None, str | None, str | None]
 
 
+class Price(NamedTuple):
+    """What it means for devices that the store is in trouble."""
+
+    meanwhile: str
+    lost: str
+
+
+NOTHING_ACKNOWLEDGED = Price("nothing is acknowledged meanwhile", "none of them was acknowledged")
+"""Where all that devices are told waits for the store."""
+PASSED_ON = Price(
+    "devices are passed on, and what their cloud acknowledges meanwhile may be missing here",
+    "their cloud may have acknowledged them",
+)
+"""Where a cloud's answers do not."""
+
+
 class Store:
     """The store of one server: it alone writes.
 
@@ -50,6 +66,7 @@ class Store:
         keep: how much is kept.
         say: is told what goes wrong, and that it is over.
         most_pending: bytes of records that may wait.
+        price: what it means for devices that it is in trouble.
 
     Attributes:
         lasting: that what is kept lasts, so that it is worth waiting for.
@@ -61,7 +78,13 @@ class Store:
     lasting = True
 
     def __init__(
-        self, path: Path, say: Say, *, keep: Keep = DEFAULT, most_pending: int = MOST_PENDING
+        self,
+        path: Path,
+        say: Say,
+        *,
+        keep: Keep = DEFAULT,
+        most_pending: int = MOST_PENDING,
+        price: Price = NOTHING_ACKNOWLEDGED,
     ) -> None:
         self.path = path
         self.trouble: str | None = None
@@ -72,6 +95,7 @@ class Store:
         self._say = say
         self._keep = keep
         self._most_pending = most_pending
+        self._price = price
         self._batch = Batch()
         self._at_work: Batch | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -398,7 +422,7 @@ class Store:
             lost, self._lost = self.dropped - self._lost, self.dropped
             text = f"store {self.path}: works again, all that waited is written"
             if lost:
-                text += f"; {lost:,} records found no room, and were not acknowledged"
+                text += f"; {lost:,} records found no room; {self._price.lost}"
             self._say("store-recovered", text)
         for callback in batch.waiting:
             callback()
@@ -424,8 +448,8 @@ class Store:
     def _complain(self, text: str) -> None:
         if self.trouble != text:
             self.trouble = text
-            self._say("store-trouble", f"{text}; tried again until it works, nothing is "
-                      "acknowledged meanwhile")  # fmt: skip
+            text += f"; tried again until it works; {self._price.meanwhile}"
+            self._say("store-trouble", text)
 
     def _devices_anew(self) -> None:
         """Tell a new file of all devices: the records name them by number."""
@@ -469,8 +493,8 @@ class Store:
         """Say what could not be written, if there is such."""
         lost = len(self._batch) + (len(self._at_work) if self._at_work else 0)
         if lost:
-            self._say("store-lost", f"store {self.path}: {lost:,} records were not written; "
-                      "none of them was acknowledged")  # fmt: skip
+            text = f"store {self.path}: {lost:,} records were not written; {self._price.lost}"
+            self._say("store-lost", text)
         self._batch = Batch()
 
 
