@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.logs import MOST_LINES, Log
 from tests.alphaess_vectors import RAW, SN, raw_frame
 from tests.conftest import decode
-from tests.serving import NOW, PATIENCE, Clock, listened, serving, until
+from tests.serving import NOW, PATIENCE, Clock, Served, listened, serving, until
 from tests.test_fake_server import ANSWER, DATA, HANDSHAKE, HEARTBEAT, SUCCESS, answer
 from tests.test_store import no_room_beyond
 from tests.vectors import AT_TEXT, BROKEN, CLIENT_HELLO, fixtures, raw
@@ -215,7 +216,39 @@ class TestDevices:
             assert {kept.device for kept in served.kept()} == {SN}
 
 
+async def capture_ends(served: Served) -> None:
+    """Wait until it is told that the capture has ended."""
+    capture = served.listener.capture
+    assert capture is not None
+
+    def ended() -> bool:
+        capture.look()
+        return bool(served.lines.of("capture-ended"))
+
+    await until(ended)
+
+
 class TestACapture:
+    async def test_a_pipe_whose_reader_stops_ends_it_and_holds_up_nobody(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("inverterproto_cli.server.outlet.MOST_SIZE", 100_000)
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            async with serving(capture=pipe) as served, await served.device() as stick:
+                while not served.lines.of("capture-ended"):
+                    assert await stick.ask(DATA, ANSWER) == answer(DATA)
+                assert await stick.ask(DATA, ANSWER) == answer(DATA)
+                [line] = served.lines.of("capture-ended")
+                assert "not written as fast as it grows" in line
+                os.close(reader)
+                reader = -1
+        finally:
+            if reader >= 0:
+                os.close(reader)
+
     async def test_it_ends_when_its_file_is_as_large_as_it_may_be(self, tmp_path: Path) -> None:
         capture = tmp_path / "capture.jsonl"
         for most in (1500, 1500, 2500):  # the second finds it nearly full
@@ -227,6 +260,7 @@ class TestACapture:
                     assert await stick.ask(DATA, ANSWER) == answer(DATA)
                 [line] = served.lines.of("capture-ended")
                 assert line.endswith("0 MiB are the most (--capture-size); it ends here")
+                await until(lambda most=most: most - 1000 < capture.stat().st_size)  # type: ignore[misc]
                 text = capture.read_bytes()
                 assert most - 1000 < len(text) <= most
                 assert all(json.loads(one)["data"] for one in text.splitlines())
@@ -239,6 +273,7 @@ class TestACapture:
         ):
             for _ in range(100):
                 assert await stick.ask(DATA, ANSWER) == answer(DATA)
+            await capture_ends(served)
             [line] = served.lines.of("capture-ended")
             assert "No space left on device" in line
 
@@ -318,10 +353,9 @@ async def test_a_capture_without_room_ends_and_devices_are_served_on(tmp_path: P
     async with serving(capture=tmp_path / "raw.jsonl") as served, await served.device() as device:
         with no_room_beyond(0):
             await device.ask(DATA, ANSWER)
-            assert served.listener.capture is not None
-            served.listener.capture.flush()
+            await capture_ends(served)
             assert await device.ask(DATA, ANSWER) == answer(DATA)
-            served.listener.capture.flush()
+            served.listener.capture.look()
         assert len(served.lines.of("capture-ended")) == 1
 
 

@@ -1,12 +1,12 @@
 """Writes what passes to a capture (see `captures.py`), credentials masked.
 
-A capture is a convenience: a disk without room for it, or a file that has become as large as it
-may, ends the capture, which is said, and nothing else.
+A capture is a convenience: a disk without room for it, a file that has become as large as it may,
+or one that is too slow for what comes (a pipe whose reader stops) ends the capture, which is said,
+and nothing else. So a thread of its own writes it (`outlet.py`).
 """
 
 import logging
 import os
-from contextlib import suppress
 
 from inverterproto.families import FAMILIES, framings
 from inverterproto.masking import RunMasker
@@ -14,9 +14,12 @@ from inverterproto.stream import Framed, Item, StreamDecoder
 from inverterproto_cli.captures import capture_line
 from inverterproto_cli.chunk import Chunk
 from inverterproto_cli.server.logs import Log
+from inverterproto_cli.server.outlet import Outlet
 
 MOST = 1 << 30
 """Bytes that a capture has, unless told otherwise."""
+MOST_WAITING = 100_000
+"""Lines that wait to be written."""
 
 
 class Capture:
@@ -35,7 +38,8 @@ class Capture:
         self._path = path
         self._log = log
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._file = os.fdopen(descriptor, "wb")
+        self._file = os.fdopen(descriptor, "w", encoding="ascii")
+        self._outlet = Outlet(self._file, MOST_WAITING)
         self._most = most
         self._room = most - os.fstat(descriptor).st_size
         self._ended = False
@@ -54,34 +58,31 @@ class Capture:
         line = capture_line(chunk)
         self._room -= len(line)
         if self._room < 0:
-            self.flush()
             self._end(f"{self._most >> 20:,} MiB are the most (--capture-size)")
             return
-        try:
-            self._file.write(line)
-        except OSError as error:
-            self._end(error.strerror)
+        self._outlet.write(line.decode("ascii"))
+        if self._outlet.dropped:
+            self._end("it is not written as fast as it grows")
 
-    def _end(self, reason: str | None) -> None:
+    def _end(self, reason: str) -> None:
         if self._ended:
             return
         self._ended = True
         text = f"capture {self._path}: {reason}; it ends here"
         self._log.tell("capture-ended", text, logging.WARNING)
 
-    def flush(self) -> None:
-        """Let others see what was written."""
-        if not self._ended:
-            try:
-                self._file.flush()
-            except OSError as error:
-                self._end(error.strerror)
+    def look(self) -> None:
+        """Say so if it cannot be written."""
+        if self._outlet.gone is not None:
+            self._end(self._outlet.gone)
 
     def close(self) -> None:
-        """Write all, and end."""
-        self.flush()
-        with suppress(OSError):  # told when it broke; the descriptor is closed all the same
-            self._file.close()
+        """Write all, and end; not for ever."""
+        if not self._outlet.close():
+            self._end("not all of it could be written")
+            return  # the thread may still write to the descriptor
+        self.look()
+        self._file.close()
 
 
 class Side:

@@ -16,6 +16,8 @@ from typing import TextIO
 
 MOST_LINES = 10_000
 """Writes that wait."""
+MOST_SIZE = 16 << 20
+"""Characters that wait."""
 _AT_ONCE = 500
 
 
@@ -38,6 +40,7 @@ class Outlet:
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding
         self._most = most
+        self._put = self._done = 0  # characters; each thread counts on its own
         self._waiting: SimpleQueue[str | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name="outlet", daemon=True)
         self._thread.start()
@@ -46,18 +49,21 @@ class Outlet:
         """Put text out, as soon as the stream takes it."""
         if self.gone is not None:
             return
-        if self._waiting.qsize() >= self._most:
+        waiting = self._put - self._done
+        if self._waiting.qsize() >= self._most or waiting + len(text) > MOST_SIZE:
             self.dropped += 1
             return
+        self._put += len(text)
         self._waiting.put(text)
 
     def flush(self) -> None:
         """Do nothing: what can be written is written at once."""
 
-    def close(self, patience: float = 2.0) -> None:
-        """Wait until all is written, though not for ever."""
+    def close(self, patience: float = 2.0) -> bool:
+        """Wait until all is written, though not for ever; return whether the thread has ended."""
         self._waiting.put(None)
         self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while (text := self._waiting.get()) is not None:
@@ -66,7 +72,9 @@ class Outlet:
                 more = self._waiting.get()
                 ended = more is None
                 texts += [] if more is None else [more]
-            self._write("".join(texts).encode(self._encoding, "backslashreplace"))
+            text = "".join(texts)
+            self._write(text.encode(self._encoding, "backslashreplace"))
+            self._done += len(text)
             if ended:
                 return
 

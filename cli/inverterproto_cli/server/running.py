@@ -187,7 +187,7 @@ class Watch:
             serving.keeper.settle(now)
             self._requests.look(now)
             if serving.capture is not None:
-                serving.capture.flush()
+                serving.capture.look()
         except Exception:  # noqa: BLE001 - whatever it is, devices are still answered
             serving.log.fault("looking after connections", now)
         if self._hinted or listener.heard or listener.ticks() - self._begin < NOTHING_CAME:
