@@ -41,7 +41,7 @@ from inverterproto_cli.server.logs import Where
 if TYPE_CHECKING:
     from inverterproto.gate import Gate
     from inverterproto_cli.relay.cloud import Cloud
-    from inverterproto_cli.relay.wire import End, Wire
+    from inverterproto_cli.relay.wire import Wire
     from inverterproto_cli.server.capturing import Capture, Side
     from inverterproto_cli.server.keeper import Keeper
     from inverterproto_cli.server.logs import Log
@@ -94,18 +94,18 @@ class _Direction:
 
     Attributes:
         deaf: whether it is decoded no more.
-        decoder: finds the frames.
         heard_at: when something came last, in seconds of a clock that nobody sets.
+        quiet: bytes since the last frame, as long as they are decoded.
     """
 
-    __slots__ = ("_capture", "_is_device", "_quiet", "deaf", "decoder", "heard_at")
+    __slots__ = ("_capture", "_decoder", "_is_device", "deaf", "heard_at", "quiet")
 
     def __init__(self, sender: str, hearing: Hearing, number: int) -> None:
         self.deaf = False
         self.heard_at = 0.0
         self._is_device = sender == "device"
-        self.decoder = StreamDecoder(*hearing.framings)
-        self._quiet = 0  # bytes since the last frame
+        self._decoder = StreamDecoder(*hearing.framings)
+        self.quiet = 0
         capture = hearing.capture
         self._capture = None if capture is None else capture.side(f"{number}", sender)
 
@@ -113,27 +113,27 @@ class _Direction:
         """Return what a chunk completes; after too many bytes without a frame nothing any more."""
         if self.deaf:
             return []
-        items = self.decoder.feed(chunk)
+        items = self._decoder.feed(chunk)
         if self._capture is not None:
             self._tell(self._capture, items, now)
         if not self.heard_at and self._is_device and recognise(chunk[:HEAD]) == "tls":
             return [*items, *self.rest(now)]
         for item in items:
             if isinstance(item, Framed):
-                self._quiet = 0
+                self.quiet = 0
                 return items
-        self._quiet += len(chunk)
-        if self._quiet > MOST_UNFRAMED:
+        self.quiet += len(chunk)
+        if self.quiet > MOST_UNFRAMED:
             items += self.rest(now)
         return items
 
     def waits(self, ticks: float) -> bool:
         """Return whether the decoder has waited for too long for what does not come."""
-        return bool(self.decoder.held) and ticks - self.heard_at > HELD
+        return bool(self._decoder.held) and ticks - self.heard_at > HELD
 
     def give_up_waiting(self, now: float) -> list[Item]:
         """Return what the decoder held back."""
-        items = self.decoder.flush()
+        items = self._decoder.flush()
         if self._capture is not None:
             self._tell(self._capture, items, now)
         return items
@@ -142,6 +142,7 @@ class _Direction:
         """Return what is left; nothing is decoded any more."""
         items = [] if self.deaf else self.give_up_waiting(now)
         self.deaf = True
+        self.quiet = 0
         return items
 
     @staticmethod
@@ -211,23 +212,13 @@ class Observer:
 
     def device_said(self, chunk: bytes) -> None:
         """Make records of what went to the cloud."""
-        if len(chunk) <= LIGHT and not self._device.decoder.held:
-            self._hear_chunk(chunk)
-        else:
-            self._weigh(self._wire.device, self._hear_chunk, chunk)
-
-    @staticmethod
-    def _weigh(end: "End", hear: Callable[[bytes], None], chunk: bytes) -> None:
-        """Hear a chunk that may be much work."""
-        begin = thread_time()
-        hear(chunk)
-        end.weigh(heavy=thread_time() - begin > HEAVY)
-
-    def _hear_chunk(self, chunk: bytes) -> None:
+        begin = thread_time() if len(chunk) > LIGHT or self._device.quiet else None
         now = self._clock()
         for item in self._device.items(chunk, now):
             self._hear_device(item, now)
         self._device.heard_at = self._wire.heard_at
+        if begin is not None:
+            self._wire.device.weigh(heavy=thread_time() - begin > HEAVY)
 
     def _hear_device(self, item: Item, now: float) -> None:
         if isinstance(item, Framed):
@@ -318,12 +309,7 @@ class Observer:
 
     def cloud_said(self, chunk: bytes) -> None:
         """Make records of what the cloud says; release what may pass, where it is held."""
-        if len(chunk) <= LIGHT and not self._cloud.decoder.held:
-            self._hear_cloud_chunk(chunk)
-        else:
-            self._weigh(self._wire.cloud, self._hear_cloud_chunk, chunk)
-
-    def _hear_cloud_chunk(self, chunk: bytes) -> None:
+        begin = thread_time() if len(chunk) > LIGHT or self._cloud.quiet else None
         now = self._clock()
         items = self._cloud.items(chunk, now)
         self._cloud.heard_at = self._wire.heard_at
@@ -332,10 +318,12 @@ class Observer:
                 self._hear_cloud(item, now)
             if self.holds:
                 self._release(chunk)
-            return
-        self._release(b"".join(self._admit(item, now) for item in items))
-        if self._cloud.deaf:
-            self._wire.fail(f"the cloud: {MOST_UNFRAMED:,} bytes without a frame")
+        else:
+            self._release(b"".join(self._admit(item, now) for item in items))
+            if self._cloud.deaf:
+                self._wire.fail(f"the cloud: {MOST_UNFRAMED:,} bytes without a frame")
+        if begin is not None:
+            self._wire.cloud.weigh(heavy=thread_time() - begin > HEAVY)
 
     def _hear_or_admit(self, items: list[Item], now: float) -> bytes:
         """Make records of items of the cloud; return what of them the gate lets pass."""
