@@ -282,11 +282,11 @@ class TestAStoreInTrouble:
     async def test_answers_that_wait_for_the_store_count_with_their_bytes(self, path: Path) -> None:
         async with serving(path) as served, await served.device() as device:
             with served.commits_held():
-                device.send(DATA + HEARTBEAT * 100)
-                await until(lambda: served.store.pending > 101 * ANSWER)
+                device.send(DATA + HEARTBEAT * 20)
+                await until(lambda: served.store.pending > 21 * ANSWER)
                 device.reset()  # who is gone frees nothing: its answers are held all the same
                 await until(lambda: not served.listener.connections)
-                assert served.store.pending > 101 * ANSWER
+                assert served.store.pending > 21 * ANSWER
 
     async def test_what_finds_no_room_ends_its_connection_and_new_ones_are_refused(
         self, path: Path
