@@ -178,9 +178,11 @@ def test_of_many_that_are_closed_at_once_it_is_said_once_and_why_that_may_be() -
         list(requests(connection))
 
     with Peer(close) as peer:
-        run = live(peer, "--connections", "5", "--begin", "12:00", "--for", "0.3", "--wait", "0.1")
-    assert run.code == 1
-    lines = [line for line in run.err.splitlines() if "again in" in line]
+        options = ("--server", peer.address, "--connections", "5", "--begin", "12:00")
+        with Program("fake-inverter", *options, "--wait", "0.1") as sticks:
+            sticks.line("again in")
+            assert sticks.stop() == 1
+    lines = [line for line in sticks.err if "again in" in line]
     assert len(lines) == 1
     assert "before it said anything" in lines[0]
     assert "(it may let in only so many of one address" in lines[0]
