@@ -219,7 +219,7 @@ def test_of_many_that_are_closed_at_once_it_is_said_once_and_why_that_may_be() -
         assert [each for each in battery.err if "again in" in each] == [line]
     assert "before it said anything (it may let in only so many of one address" in line
     with Peer(receive_frame) as peer:
-        result = fake_battery(peer.port, "--speed", "600", "-q", "--for", "0.5")
+        result = fake_battery(peer.port, "--speed", "600", "-q", "--for", "3")
     assert "again in" not in result.err
 
 

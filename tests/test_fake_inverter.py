@@ -182,7 +182,7 @@ class TestThePage:
         assert shown is not None
         *replies, summary = map(form, shown[1].splitlines())
         with Peer(answer_by(right)) as peer:
-            run = live(peer, "--begin", "12:00", "--speed", "60", "--for", "0.5")
+            run = live(peer, "--begin", "12:00", "--speed", "60", "--for", "2")
         printed = [form(line) for line in run.out.splitlines()]
         assert len(printed) >= 2
         assert printed == replies[: len(printed)]

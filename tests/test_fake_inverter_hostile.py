@@ -12,7 +12,7 @@ from tests.programs import Program
 from tests.test_fake_inverter import DAY, REALTIME, live
 from tests.vectors import raw
 
-SHORT = (*DAY, "--for", "0.3")
+SHORT = (*DAY, "--for", "2")
 
 
 def test_who_is_not_there_is_told_in_a_line() -> None:
