@@ -21,8 +21,9 @@ from inverterproto_cli.address import Address
 Place = tuple[str, int]
 """The address and port of one end of a connection."""
 
-MOST_HOPS = 4
-"""Connections of ours that come back, each because of the one before, and are a loop."""
+MOST_HOPS = 16
+"""Connections of ours that come back, each because of the one before, and are a loop: of some ten
+thousand that share their ports with ours by chance, one in five does, so fewer would be chance."""
 
 
 class Loops:
