@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.load import Load
 from benchmarks.measure import Effort, Line, at_most
-from benchmarks.server import FakeServer
+from benchmarks.server import fake_server
 
 TITLE = "An idle connection to the fake server, with session and device state"
 
@@ -36,7 +36,7 @@ def run(effort: Effort) -> Iterator[Line]:
 
 
 def _memory_of_one(family: str, count: int) -> float:
-    with FakeServer("--no-store", "-q") as server, Load() as load:
+    with fake_server("--no-store", "-q") as server, Load() as load:
         load.hold(server.port, _WARM_UP, family)
         before = private_memory(server.pid)
         load.hold(server.port, count, family)

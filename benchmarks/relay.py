@@ -11,18 +11,15 @@ with that the requests in a second are compared, as its threads wait for each ot
 import contextlib
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from benchmarks.connections import private_memory
 from benchmarks.load import Load, Run
 from benchmarks.measure import QUICK, Effort, Goal, Line, at_least, at_most
-from benchmarks.server import await_port, free_port
+from benchmarks.server import Served, free_port
 from benchmarks.startup import inverterproto
 
 TITLE = (
@@ -38,7 +35,6 @@ THREADS = "a thread for each direction"
 
 CONNECTIONS = (100, 1000)
 IDLE = 5000
-_PATIENCE = 30.0
 _HAPROXY = """
 global
     nbthread 1
@@ -58,44 +54,11 @@ _WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; "
 _MAIN = "from inverterproto_cli.main import main; main()"
 
 
-class Relay:
-    """A process that relays.
-
-    Attributes:
-        port: where it listens.
-        pid: the process's number.
-    """
-
-    def __init__(self, command: list[str], port: int, **environment: str) -> None:
-        self.port = port
-        self._process = subprocess.Popen(
-            command,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self.pid = self._process.pid
-        await_port(port, self._process)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.terminate()
-        self._process.wait(_PATIENCE)
-
-
-def ours(cloud: int, *options: str, uvloop: bool = True) -> Relay:
+def ours(cloud: int, *options: str, uvloop: bool = True) -> Served:
     """Start our proxy in front of a cloud."""
     port = free_port()
     _, environment = inverterproto()
-    return Relay(
+    return Served(
         [
             sys.executable, "-c", ("" if uvloop else _WITHOUT_UVLOOP) + _MAIN, "proxy", "-q",
             "--listen", f"deye=127.0.0.1:{port}", "--listen", "alphaess=none",
@@ -107,7 +70,7 @@ def ours(cloud: int, *options: str, uvloop: bool = True) -> Relay:
     )  # fmt: skip
 
 
-def haproxy(cloud: int, folder: Path) -> Relay | None:
+def haproxy(cloud: int, folder: Path) -> Served | None:
     """Start haproxy in front of a cloud, if it is there (`scripts/counterparts haproxy`)."""
     command = find_haproxy()
     if command is None:
@@ -115,7 +78,7 @@ def haproxy(cloud: int, folder: Path) -> Relay | None:
     port = free_port()
     config = folder / "haproxy.cfg"
     config.write_text(_HAPROXY.format(port=port, cloud=cloud))
-    return Relay([command, "-db", "-f", str(config)], port)
+    return Served([command, "-db", "-f", str(config)], port)
 
 
 def find_haproxy() -> str | None:
@@ -135,7 +98,7 @@ def run(effort: Effort) -> Iterator[Line]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         cloud = stack.enter_context(_cloud())
-        relays: dict[str, Relay] = {}
+        relays: dict[str, Served] = {}
         peer = haproxy(cloud.port, folder)
         if peer is not None:
             relays[HAPROXY] = stack.enter_context(peer)
@@ -157,20 +120,20 @@ def run(effort: Effort) -> Iterator[Line]:
     yield from _memory(IDLE if whole else IDLE // 50)
 
 
-def _cloud() -> Relay:
+def _cloud() -> Served:
     """Start the cloud that all relays lead to."""
     port = free_port()
-    return Relay([sys.executable, "-m", "benchmarks.cloud", str(port)], port)
+    return Served([sys.executable, "-m", "benchmarks.cloud", str(port)], port)
 
 
-def _threads(cloud: int) -> Relay:
+def _threads(cloud: int) -> Served:
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.threads", str(port), str(cloud)]
-    return Relay(command, port)
+    return Served(command, port)
 
 
 def _latencies(
-    load: Load, cloud: int, relays: dict[str, Relay], turns: int, seconds: float
+    load: Load, cloud: int, relays: dict[str, Served], turns: int, seconds: float
 ) -> Iterator[Line]:
     """Yield what each relay adds to the median time until an answer, at one connection."""
     ways = {"": (cloud, os.getpid()), **{name: (r.port, r.pid) for name, r in relays.items()}}

@@ -9,6 +9,7 @@ stands beside it.
 """
 
 import contextlib
+import os
 import socket
 import statistics
 import subprocess
@@ -39,28 +40,30 @@ CONNECTIONS = (100, 1000)
 _PATIENCE = 30.0
 
 
-class FakeServer:
-    """A process of ours that serves.
+class Served:
+    """A process that listens.
+
+    Args:
+        command: what runs.
+        port: where it will listen.
+        environment: of the process, beside ours.
 
     Attributes:
         port: where it listens.
         pid: the process's number.
     """
 
-    def __init__(self, *options: str | Path) -> None:
-        command, environment = inverterproto()
-        self.port = free_port()
+    def __init__(self, command: list[str], port: int, **environment: str) -> None:
+        self.port = port
         self._process = subprocess.Popen(
-            [
-                *command, "fake-server", "--listen", f"127.0.0.1:{self.port}", *map(str, options),
-                "--max-devices", "20000", "--max-per-address", "20000",
-            ],
-            env=environment,
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         self.pid = self._process.pid
-        await_port(self.port, self._process)
+        _await_port(port, self._process)
 
     def __enter__(self) -> Self:
         return self
@@ -106,13 +109,27 @@ class NodeServer:
         self._process.communicate(timeout=_PATIENCE)
 
 
+def fake_server(*options: str | Path) -> Served:
+    """Start our server."""
+    command, environment = inverterproto()
+    port = free_port()
+    return Served(
+        [
+            *command, "fake-server", "--listen", f"127.0.0.1:{port}", *map(str, options),
+            "--max-devices", "20000", "--max-per-address", "20000",
+        ],
+        port,
+        **environment,
+    )  # fmt: skip
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
-def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     """Wait until a server listens."""
     end = monotonic() + _PATIENCE
     while monotonic() < end and process.poll() is None:
@@ -122,7 +139,7 @@ def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
         ):
             return
         sleep(0.05)
-    raise RuntimeError("the fake server does not come up")
+    raise RuntimeError("the server does not come up")
 
 
 def run(effort: Effort) -> Iterator[Line]:
@@ -131,14 +148,14 @@ def run(effort: Effort) -> Iterator[Line]:
     turns, seconds = max(2, effort.turns // 5), effort.seconds * 20
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        servers: dict[str, FakeServer | NodeServer] = {}
+        servers: dict[str, Served | NodeServer] = {}
         if command is not None:
             servers[NODE] = stack.enter_context(NodeServer(command, "trace"))
             servers[BARE] = stack.enter_context(NodeServer(command))
-        servers[PLAIN] = stack.enter_context(FakeServer("--no-store", "-q"))
-        stored = FakeServer("--store", Path(folder) / "benchmark.db", "-q")
+        servers[PLAIN] = stack.enter_context(fake_server("--no-store", "-q"))
+        stored = fake_server("--store", Path(folder) / "benchmark.db", "-q")
         servers[STORED] = stack.enter_context(stored)
-        servers[SHOWN] = stack.enter_context(FakeServer("--no-store"))
+        servers[SHOWN] = stack.enter_context(fake_server("--no-store"))
         load = stack.enter_context(Load())
         for most in CONNECTIONS:
             # To open them takes time, too: a tenth will do where hardly anything is measured.

@@ -19,8 +19,8 @@ from inverterproto_cli.server.logs import Log
 from inverterproto_cli.server.requested import LONGEST_APPROVING, Requests, alone
 from inverterproto_cli.store import NoStore, default_path
 from tests.alphaess_vectors import RAW, SN, START
-from tests.battery_peers import receive, receive_frame
 from tests.conftest import Run, invoke
+from tests.peers import receive, receive_frame
 from tests.programs import PATIENCE, Program
 from tests.stores import Came, filled
 from tests.test_alphaess_gate import ASK, command, configuration

@@ -16,8 +16,8 @@ import pytest
 
 from inverterproto.alphaess.commands import reply, resume
 from inverterproto.alphaess.frame import Frame
-from tests.battery_peers import PATIENCE, Peer, receive, receive_all, receive_frame
 from tests.conftest import Run, invoke
+from tests.peers import PATIENCE, Peer, receive, receive_all, receive_frame
 from tests.programs import Program, fake_server
 from tests.vectors import FIXTURES
 

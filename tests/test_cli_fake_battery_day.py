@@ -14,7 +14,7 @@ from inverterproto_cli.fakes.exchange import Tally
 from inverterproto_cli.fakes.shown import Exchange
 from inverterproto_cli.fakes.simulated import simulated_battery
 from inverterproto_cli.store.reader import Reader
-from tests.battery_peers import Peer, receive_all, receive_frame
+from tests.peers import Peer, receive_all, receive_frame
 from tests.programs import Program, fake_server
 from tests.test_cli_fake_battery import fake_battery, serve, success
 

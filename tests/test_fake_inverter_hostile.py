@@ -2,6 +2,7 @@
 
 import re
 import socket
+from functools import partial
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_who_is_not_there_is_told_in_a_line() -> None:
 
 
 def test_one_that_never_answers() -> None:
-    with Peer(lambda connection, _number: [*requests(connection)]) as peer:
+    with Peer(lambda connection: [*requests(connection)]) as peer:
         run = live(peer, *SHORT, "--wait", "0.1")
         assert run.code == 1
         assert "wrong: no reply to handshake" in run.err
@@ -101,7 +102,7 @@ def test_one_that_answers_twice() -> None:
 
 
 def test_one_that_closes_at_once() -> None:
-    with Peer(lambda connection, _number: connection.recv(1)) as peer:
+    with Peer(lambda connection: connection.recv(1)) as peer:
         run = live(peer, *SHORT, "--wait", "0.1")
         assert run.code == 1
         assert "wrong: no reply to data" in run.err
@@ -114,14 +115,14 @@ def test_one_that_closes_at_once() -> None:
 def test_one_that_closes_now_and_then_loses_nothing() -> None:
     data: set[bytes] = set()
 
-    def serve(connection: socket.socket, number: int) -> None:
+    def serve(connection: socket.socket, most: int | None = None) -> None:
         for count, request in enumerate(requests(connection)):
-            if number < 4 and count == 3:
+            if count == most:
                 return
             data.add(request.payload[21:])
             connection.sendall(right(request))
 
-    with Peer(serve) as peer:
+    with Peer(*[partial(serve, most=3)] * 4, serve) as peer:
         run = live(peer, *SHORT, "--historic", "30")
     assert run.code == 0
     assert "noted: " in run.err
@@ -132,7 +133,7 @@ def test_a_command_is_answered_by_a_stick_and_shown_in_a_capture() -> None:
     answered: list[int] = []
     command = raw("tsun-modbus-write")
 
-    def serve(connection: socket.socket, _number: int) -> None:
+    def serve(connection: socket.socket) -> None:
         for request in requests(connection):
             frame = Frame.parse(command)
             serial = request.logger_serial
@@ -148,7 +149,7 @@ def test_a_command_is_answered_by_a_stick_and_shown_in_a_capture() -> None:
 
 
 def test_one_that_goes_is_told_with_the_time_until_the_next_attempt() -> None:
-    def leave(connection: socket.socket, _number: int) -> None:
+    def leave(connection: socket.socket) -> None:
         for request in requests(connection):
             connection.sendall(right(request))
             if request.message_type == 0x42:
@@ -166,14 +167,14 @@ def test_one_that_goes_is_told_with_the_time_until_the_next_attempt() -> None:
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])
 def test_one_that_says_nothing_is_told_while_it_is_waited_for(quiet: tuple[str, ...]) -> None:
-    with Peer(lambda connection, _number: [*requests(connection)]) as peer:
+    with Peer(lambda connection: [*requests(connection)]) as peer:
         run = live(peer, *SHORT, "--wait", "0.1", *quiet)
     told = "4290000000: nothing is answered for 0.1 s\n" in run.err
     assert told is not bool(quiet)
 
 
 def test_of_many_that_are_closed_at_once_it_is_said_once_and_why_that_may_be() -> None:
-    def close(connection: socket.socket, _number: int) -> None:
+    def close(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_WR)
         list(requests(connection))
 

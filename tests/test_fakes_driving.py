@@ -17,7 +17,7 @@ from inverterproto_cli.fakes.driving import Bench, Clock, Life
 from inverterproto_cli.fakes.exchange import Tally
 from inverterproto_cli.fakes.simulated import simulated_battery
 from inverterproto_cli.fakes.wire import FAULTS, Faults
-from tests.battery_peers import Peer
+from tests.peers import Peer
 from tests.test_cli_fake_battery import serve, success
 
 STATUS = 16

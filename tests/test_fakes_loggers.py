@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from itertools import islice
 from time import time
 
 import pytest
@@ -47,7 +48,7 @@ def test_what_it_tells_is_accepted_is_each_data_frame_that_was_answered(unruly: 
     answered: list[bytes] = []
     lock = threading.Lock()
 
-    def serve(connection: socket.socket, _number: int) -> None:
+    def serve(connection: socket.socket) -> None:
         for request in requests(connection):
             if request.message_type == DATA:
                 with lock:
@@ -66,7 +67,7 @@ def test_what_it_tells_is_accepted_is_each_data_frame_that_was_answered(unruly: 
 
 
 def test_what_is_refused_is_not_accepted() -> None:
-    def refuse_data(connection: socket.socket, _number: int) -> None:
+    def refuse_data(connection: socket.socket) -> None:
         for request in requests(connection):
             status = 0 if request.message_type == DATA else 1
             connection.sendall(reply(request, NOW, status=status).build())
@@ -81,7 +82,7 @@ def test_what_is_refused_is_not_accepted() -> None:
 def test_a_late_reply_accepts_too_and_nothing_is_wrong_with_it() -> None:
     held: list[bytes] = []
 
-    def serve(connection: socket.socket, _number: int) -> None:
+    def serve(connection: socket.socket) -> None:
         """Answer a data frame when the next one comes, which is when it was sent again."""
         late = b""
         for request in requests(connection):
@@ -106,7 +107,7 @@ def test_the_stop_ends_it_soon_though_nobody_answers() -> None:
         day = Day(begin, NOON)
         loop, asked = asyncio.get_running_loop(), asyncio.Event()
 
-        def serve(connection: socket.socket, _number: int) -> None:
+        def serve(connection: socket.socket) -> None:
             for _ in requests(connection):
                 loop.call_soon_threadsafe(asked.set)
 
@@ -129,16 +130,19 @@ def test_the_stop_ends_it_soon_though_nobody_answers() -> None:
 def test_the_time_that_is_given_ends_it_though_a_reply_is_awaited_for_long(answering: bool) -> None:  # noqa: FBT001
     """With the patience of a request, 1000 s, the end would take an hour."""
 
-    def serve(connection: socket.socket, number: int) -> None:
-        for request in requests(connection):
-            if answering and number == 0:
-                connection.sendall(right(request))
-                return
+    def answer_once(connection: socket.socket) -> None:
+        for request in islice(requests(connection), 1):
+            connection.sendall(right(request))
+
+    def be_silent(connection: socket.socket) -> None:
+        list(requests(connection))
+
+    treat = (answer_once, be_silent) if answering else (be_silent,)
 
     async def run() -> Tally:
         begin, tally = time(), Tally()
         day = Day(begin, NOON)
-        with Peer(serve) as peer:
+        with Peer(*treat) as peer:
             bench = Bench(Address("127.0.0.1", peer.port), tally, begin + 0.1, wait=1000.0)
             (session,) = sticks(MODELS["string"], 1, day, bench.until, wait=bench.wait)
             async with asyncio.timeout(60):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inverterproto_cli.fakes.options import for_option
+from inverterproto_cli.fakes.options import for_option, quiet_option, server_option, wait_option
 from inverterproto_cli.number import Number
 from inverterproto_cli.useless import refuse_given
 
@@ -39,14 +39,7 @@ def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> fl
 
 @click.command("fake-battery")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option(
-    "--server",
-    default=DEFAULT_SERVER,
-    show_default=True,
-    metavar="HOST:PORT",
-    envvar="INVERTERPROTO_SERVER",
-    help="Where to send to.",
-)
+@server_option(DEFAULT_SERVER)
 @click.option(
     "--compact",
     is_flag=True,
@@ -89,15 +82,7 @@ def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> fl
     envvar="INVERTERPROTO_TIME",
     help="Keep the times in the files, or make them local time, or so far from it.",
 )
-@click.option(
-    "--wait",
-    type=Number(min=0.001),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    envvar="INVERTERPROTO_WAIT",
-    help="Wait so long for a reply.",
-)
+@wait_option
 @click.option(
     "--speed",
     type=Number(min=0.001),
@@ -122,7 +107,7 @@ def _parse_time(_ctx: click.Context, _option: click.Parameter, value: str) -> fl
     envvar="INVERTERPROTO_JSON",
     help="Show replies and the summary as JSON, one object a line.",
 )
-@click.option("-q", "--quiet", is_flag=True, envvar="INVERTERPROTO_QUIET", help="No replies.")
+@quiet_option
 def command(
     files: tuple[str, ...],
     server: str,

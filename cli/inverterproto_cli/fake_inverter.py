@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inverterproto_cli.fakes.options import for_option
+from inverterproto_cli.fakes.options import for_option, quiet_option, server_option, wait_option
 from inverterproto_cli.number import Number
 from inverterproto_cli.useless import refuse_given
 
@@ -38,14 +38,7 @@ def _parse_clock(_ctx: click.Context, _option: click.Parameter, value: str | Non
 
 @click.command("fake-inverter")
 @click.argument("captures", nargs=-1, metavar="[CAPTURE|-|HEX]...")
-@click.option(
-    "--server",
-    default=DEFAULT_SERVER,
-    show_default=True,
-    metavar="HOST:PORT",
-    envvar="INVERTERPROTO_SERVER",
-    help="Where to send to.",
-)
+@server_option(DEFAULT_SERVER)
 @click.option(
     "--model",
     type=click.Choice(MODELS),
@@ -94,15 +87,7 @@ def _parse_clock(_ctx: click.Context, _option: click.Parameter, value: str | Non
     envvar="INVERTERPROTO_CONNECTIONS",
     help="So many loggers at once, each with its own serial.",
 )
-@click.option(
-    "--wait",
-    type=Number(min=0.001),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    envvar="INVERTERPROTO_WAIT",
-    help="Wait so long for a reply.",
-)
+@wait_option
 @click.option(
     "--fragment",
     is_flag=True,
@@ -132,7 +117,7 @@ def _parse_clock(_ctx: click.Context, _option: click.Parameter, value: str | Non
     "[default: a simulated one of the model, from 4290000000 on]",
 )
 @for_option
-@click.option("-q", "--quiet", is_flag=True, envvar="INVERTERPROTO_QUIET", help="No replies.")
+@quiet_option
 def command(
     captures: tuple[str, ...],
     server: str,

@@ -60,14 +60,9 @@ class CloudSession:
         return self._commands.due
 
     @property
-    def loggers(self) -> list[str]:
-        """The serials of the loggers that spoke on the connection."""
-        return [logger.name for logger in self._watcher.loggers.values()]
-
-    @property
     def serials(self) -> tuple[str, ...]:
-        """The serials that the connection named, as those of every family are called."""
-        return tuple(self.loggers)
+        """The serials of the loggers that spoke on the connection."""
+        return self._watcher.serials
 
     def receive(self, item: Item, now: float) -> list[Action]:
         """Take a frame or a run of unframed bytes; return what to do about it."""
@@ -119,7 +114,7 @@ class CloudSession:
         """
         found = self._addressed(logger)
         if found is None:
-            here = len(self.loggers)
+            here = len(self.serials)
             problem = f"{here} loggers are here" if logger is None else f"{logger} is not here"
             return [Answer(key, None, 0.0, problem=problem)]
         if sensor_type is None:

@@ -334,7 +334,7 @@ class Watcher:
         else:
             frame = self._runs.setdefault(sender, RunMasker()).mask(item.offset, item.raw)
         # Who else than the one that speaks here?
-        names = [logger.name for logger in self.loggers.values()]
+        names = self.serials
         device = names[0] if len(names) == 1 and sender == DEVICE else None
         record = Record(
             key=blake2b(frame, digest_size=16, person=b"unframed").digest(),

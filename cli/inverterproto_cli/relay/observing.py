@@ -313,30 +313,30 @@ class Observer:
         now = self._clock()
         items = self._cloud.items(chunk, now)
         self._cloud.heard_at = self._wire.heard_at
-        if self._gate is None:
-            for item in items:
-                self._hear_cloud(item, now)
-            if self.holds:
-                self._release(chunk)
-        else:
-            self._release(b"".join(self._admit(item, now) for item in items))
-            if self._cloud.deaf:
-                self._wire.fail(f"the cloud: {MOST_UNFRAMED:,} bytes without a frame")
+        self._take_cloud(items, now, chunk)
+        if self._gate is not None and self._cloud.deaf:
+            self._wire.fail(f"the cloud: {MOST_UNFRAMED:,} bytes without a frame")
         if begin is not None:
             self._wire.cloud.weigh(heavy=thread_time() - begin > HEAVY)
 
-    def _hear_or_admit(self, items: list[Item], now: float) -> bytes:
-        """Make records of items of the cloud; return what of them the gate lets pass."""
-        if self._gate is None:
-            for item in items:
-                self._hear_cloud(item, now)
-            return b""
-        return b"".join(self._admit(item, now) for item in items)
+    def _take_cloud(self, items: list[Item], now: float, chunk: bytes = b"") -> None:
+        """Make records of items of the cloud, and release what may pass, where it is held.
 
-    def _hear_cloud(self, item: Item, now: float) -> None:
-        if isinstance(item, Framed):
-            self._take_notice()
-        self._keep(item, now, "cloud")
+        Args:
+            items: what it said.
+            now: unix time in seconds.
+            chunk: the bytes that came with it: they pass as they are, unless a gate decides.
+        """
+        gate = self._gate
+        if gate is not None:
+            self._release(b"".join(self._admit(gate, item, now) for item in items))
+            return
+        for item in items:
+            if isinstance(item, Framed):
+                self._take_notice()
+            self._keep(item, now, "cloud")
+        if self.holds and chunk:
+            self._release(chunk)
 
     def _take_notice(self) -> None:
         """Take notice that the cloud speaks."""
@@ -349,13 +349,10 @@ class Observer:
         if device is not None:
             self._upstream.answered(device)
 
-    def _admit(self, item: Item, now: float) -> bytes:
+    def _admit(self, gate: "Gate", item: Item, now: float) -> bytes:
         """Return what the gate lets pass of an item."""
         if isinstance(item, Framed):
             self._take_notice()
-        gate = self._gate
-        if gate is None:
-            return b""
         actions = gate.cloud_said(item, now)
         if any(isinstance(action, Send) and action.data == item.raw for action in actions):
             self._keep(item, now, "cloud")
@@ -394,9 +391,7 @@ class Observer:
                 self._hear_device(item, now)
         if self._cloud.waits(ticks):
             now = self._clock()
-            passing = self._hear_or_admit(self._cloud.give_up_waiting(now), now)
-            if self._gate is not None:
-                self._release(passing)
+            self._take_cloud(self._cloud.give_up_waiting(now), now)
 
     def ended(self, sender: str) -> None:
         """Make records of what is left of a direction."""
@@ -406,10 +401,8 @@ class Observer:
                 self._hear_device(item, now)
             return
         self.is_cut_off = not self._wire.device.ended
-        passing = self._hear_or_admit(self._cloud.rest(now), now)
+        self._take_cloud(self._cloud.rest(now), now)
         if self.holds:
-            if self._gate is not None:
-                self._release(passing)
             self._cloud_ended = True
             self._pass_end()
 

@@ -51,7 +51,7 @@ class Relay(Listener):
     Args:
         clouds: where each port's devices are passed on to; those of other ports are answered by us.
         loops: knows our own connections.
-        hearing: what all observers share; None if nobody observes.
+        hearing: what all observers share.
         refuses: whether devices are turned away while their cloud is away.
         copies_to: a second server that gets what devices say.
         options: those of a `Listener`.
@@ -62,7 +62,7 @@ class Relay(Listener):
         *arguments: Any,  # noqa: ANN401 - a Listener's
         clouds: Mapping[str, Cloud],
         loops: Loops,
-        hearing: Hearing | None,
+        hearing: Hearing,
         refuses: bool = False,
         copies_to: Address | None = None,
         **options: Any,  # noqa: ANN401 - a Listener's
@@ -71,7 +71,7 @@ class Relay(Listener):
         self.clouds = clouds
         self.loops = loops
         self.hearing = hearing
-        self.filters = hearing is not None and hearing.gate is not None
+        self.filters = hearing.gate is not None
         self.refuses = refuses
         self.copies_to = copies_to
         self._probes: dict[str, asyncio.Task[None]] = {}
@@ -120,7 +120,7 @@ class Relay(Listener):
     @property
     def needs_room(self) -> bool:
         """Whether a device may be passed on only if its records find room in the store."""
-        return self.hearing is not None and self.hearing.durable
+        return self.hearing.durable
 
     def counters(self) -> dict[str, int]:
         """Return how much there is of what only a relay has."""
@@ -223,8 +223,7 @@ class Relayed(asyncio.BufferedProtocol):
         listener = self._listener
         wire = self._wire = Wire(listener, self._over, self._deaf)
         wire.device.expect(self._transport)
-        if listener.hearing is not None:
-            wire.ear = self._observer = Observer(wire, listener.hearing, self._number, self._cloud)
+        wire.ear = self._observer = Observer(wire, listener.hearing, self._number, self._cloud)
         try:
             await self._cloud.connect(lambda: wire.cloud)
         except AwayError as error:

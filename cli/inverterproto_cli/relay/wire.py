@@ -328,18 +328,8 @@ class Wire:
     """
 
     __slots__ = (
-        "_ending_since",
-        "_fault",
-        "_open",
-        "_over",
-        "begun_at",
-        "cloud",
-        "copy",
-        "device",
-        "ear",
-        "heard_at",
-        "reason",
-        "turns",
+        "_ending_since", "_fault", "_open", "_over", "begun_at", "cloud", "copy", "device", "ear",
+        "heard_at", "reason", "turns",
     )  # fmt: skip
 
     def __init__(

@@ -31,9 +31,10 @@ row into `request`, which the server carries out within a second (`requests.py`)
 """
 
 from inverterproto_cli.store.lock import HeldError
+from inverterproto_cli.store.no_store import NoStore
 from inverterproto_cli.store.reader import Reader
 from inverterproto_cli.store.schema import StoreError, default_path
-from inverterproto_cli.store.writer import NOTHING_ACKNOWLEDGED, PASSED_ON, NoStore, Store
+from inverterproto_cli.store.writer import NOTHING_ACKNOWLEDGED, PASSED_ON, Store
 
 __all__ = [
     "NOTHING_ACKNOWLEDGED",

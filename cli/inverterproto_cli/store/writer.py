@@ -502,35 +502,3 @@ def _bring_back(now: float, connection: sqlite3.Connection) -> None:
     """Let no arrival be later than now."""
     connection.execute("UPDATE record SET arrival = ?1 WHERE arrival > ?1", (now,))
     connection.execute("UPDATE device SET first = min(first, ?1), last = min(last, ?1)", (now,))
-
-
-class NoStore:
-    """What takes the store's place with `--no-store`: nothing is kept, nobody waits."""
-
-    lasting = False
-    trouble = None
-    full = False
-    newest = 0.0
-    pending = 0
-
-    def keep(self, record: Record, arrival: float, answered: str | None = None) -> bool:
-        """Keep nothing."""
-        del record, arrival, answered
-        return True
-
-    def date(self, dated: Dated) -> None:
-        """Keep nothing."""
-
-    def remember(self, family: str, serial: str, state: dict[str, Any], now: float) -> None:
-        """Keep nothing."""
-
-    def when_safe(self, callback: Callable[[], object], held: int = 0) -> None:
-        """Call back at once: nothing is to wait for."""
-        del held
-        callback()
-
-    def open(self) -> None:
-        """Open nothing."""
-
-    async def close(self) -> None:
-        """Close nothing."""
