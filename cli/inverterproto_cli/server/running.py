@@ -179,7 +179,11 @@ class Watch:
         self._begin = listener.ticks()
         self._hinted = False
         self._requests = Requests(
-            serving.keeper, serving.log, listener.end_of, filters=listener.filters
+            serving.keeper,
+            serving.log,
+            listener.end_of,
+            filters=listener.filters,
+            sinks=serving.outward.names if serving.outward is not None else (),
         )
 
     def turn(self) -> None:

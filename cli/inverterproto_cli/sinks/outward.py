@@ -35,8 +35,8 @@ from inverterproto_cli.sinks.delivery import Delivery
 from inverterproto_cli.sinks.pace import Pace
 from inverterproto_cli.sinks.pages import Pages
 from inverterproto_cli.sinks.settings import Configured
-from inverterproto_cli.sinks.sink import Identity, Sink
-from inverterproto_cli.store import Store
+from inverterproto_cli.sinks.sink import Identity, Sink, TroubleError
+from inverterproto_cli.store import Store, StoreError
 from inverterproto_cli.store.sinks import SetAside, SinkRow, register, save
 
 LAST_DELIVERY = 3.0
@@ -76,8 +76,15 @@ class Around:
         return self._pages.logger(serial)
 
     def newest(self, reading: Reading, before: int) -> float | None:
-        """Return the time of the newest fresh reading of its device and kind."""
-        return self._pages.newest(reading, before)
+        """Return the time of the newest fresh reading of its device and kind.
+
+        Raises:
+            TroubleError: the store cannot be read.
+        """
+        try:
+            return self._pages.newest(reading, before)
+        except (StoreError, sqlite3.Error, OSError) as error:
+            raise TroubleError(f"the store cannot be read: {error}") from error
 
 
 def open_sink(configured: Configured, pages: Pages, say: Callable[[str, str], None]) -> Sink:

@@ -8,6 +8,7 @@ What is read is what the store's writer has committed: an entry that a sink gets
 """
 
 import asyncio
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from inverterproto.reading import Reading
 from inverterproto_cli.sinks.identity import identity_of, logger_of
 from inverterproto_cli.sinks.sink import Entry, Identity
 from inverterproto_cli.store.reader import Kept, Reader
+from inverterproto_cli.store.schema import StoreError
 
 EVERY = 0.5
 """Seconds between looks for what is new."""
@@ -79,8 +81,6 @@ def _numbers(kept: Kept) -> Mapping[str, Number]:
 class Pages:
     """Reads the store for all sinks of a server.
 
-    Raises, in all that reads: `StoreError` or `sqlite3.Error` if it cannot be read now.
-
     Args:
         path: of the store.
         ticks: tells seconds.
@@ -115,7 +115,11 @@ class Pages:
             self._reader = None
 
     def after(self, number: int, wanted: Wanted) -> Page:
-        """Return the next entries behind a number; none if there is no record behind it."""
+        """Return the next entries behind a number; none if there is no record behind it.
+
+        Raises:
+            StoreError, sqlite3.Error, OSError: the store cannot be read now.
+        """
         key = number, wanted
         page = self._pages.get(key)
         if page is None:
@@ -154,7 +158,7 @@ class Pages:
         return True
 
     def identity(self, family: str, serial: str, via: str | None = None) -> Identity:
-        """Return what is known of a device."""
+        """Return what is known of a device; only its name, while the store cannot be read."""
         found = self._remembered(family, serial, partial(identity_of, family=family))
         return found if via is None else found._replace(via=via)
 
@@ -164,19 +168,27 @@ class Pages:
         """Return what is known, and look it up only now and then."""
         now = self._ticks()
         known = self._known.get((what, serial))
-        if known is None or now - known[0] > _KNOWN:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            known = now, find(self._opened(), serial)
-            self._known[what, serial] = known
-        return known[1]
+        if known is not None and now - known[0] <= _KNOWN:
+            return known[1]
+        try:
+            found = find(self._opened(), serial)
+        except (StoreError, sqlite3.Error, OSError):
+            return Identity(what, serial, "", "")
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[what, serial] = now, found
+        return found
 
     def logger(self, serial: str) -> Identity:
         """Return what is known of a logger stick."""
         return self._remembered("logger", serial, logger_of)
 
     def newest(self, reading: Reading, before: int) -> float | None:
-        """Return when the newest fresh record of a device and kind was measured."""
+        """Return when the newest fresh record of a device and kind was measured.
+
+        Raises:
+            StoreError, sqlite3.Error, OSError: the store cannot be read.
+        """
         reader = self._opened()
         device = reader.device(reading.family, reading.device or "")
         return None if device is None else reader.newest_time(device.id, reading.kind, before)

@@ -154,18 +154,21 @@ def configured(context: click.Context) -> list[Configured]:
         click.UsageError: something in the file or the environment is not as it should be.
     """
     tables = _tables(context.find_root().obj)
-    found = []
+    kinds = {name: _type_of(name, table) for name, table in tables.items()}
+    given: dict[str, dict[str, Any]] = {}
     for kind in BUILT_IN:
-        given = dict(_given(context, kind))
-        if kind.name in tables and tables[kind.name].get("type", kind.name) != kind.name:
-            given = {}
-        if given.get(kind.settings[0].key) is not None or kind.name in tables:
-            table = tables.pop(kind.name, {})
-            found.append(_configured(context, kind.name, kind, table, given))
-    for name, table in tables.items():
-        kind = _type_of(name, table)
-        found.append(_configured(context, name, kind, table, {}))
-    return found
+        said = dict(_given(context, kind))
+        makes = said.get(kind.settings[0].key) is not None
+        if makes and kinds.setdefault(kind.name, kind) is not kind:
+            raise click.UsageError(
+                f"[{SINKS}.{kind.name}] is of another type: --{kind.name} needs that name for its "
+                "own sink; give the table another."
+            )
+        given[kind.name] = said if kinds.get(kind.name) is kind else {}
+    return [
+        _configured(context, name, kind, tables.get(name, {}), given.get(name, {}))
+        for name, kind in kinds.items()
+    ]
 
 
 def _tables(file: object) -> dict[str, Mapping[str, Any]]:
