@@ -15,7 +15,7 @@ import click
 from inverterproto_cli.columns import print_columns, terminal_width
 from inverterproto_cli.looking import explained, path_of, reading, store_option
 from inverterproto_cli.show import printable
-from inverterproto_cli.sinks.settings import Configured, configured, sink_options
+from inverterproto_cli.sinks.settings import Configured, SinkCommand, configured, sink_options
 
 if TYPE_CHECKING:
     from inverterproto.quantity import Number
@@ -113,7 +113,7 @@ def _show(found: "list[tuple[SinkRow, _Waiting]]") -> None:
     print_columns(head, rows, terminal_width())
 
 
-@command.command("test")
+@command.command("test", cls=SinkCommand)
 @click.argument("name")
 @sink_options
 @store_option

@@ -109,8 +109,7 @@ def _option(setting: Setting, flag: str) -> Callable[[_Command], _Command]:
         help_ = f"{help_[:-1]}, in this file; or set {variable_of(flag)}."
         flag = f"{flag}-file"
         return click.option(
-            flag, name, metavar="FILE", envvar=variable_of(flag), help=help_, section="Sinks",
-            cls=SinkOption,
+            flag, name, metavar="FILE", envvar=variable_of(flag), help=help_, cls=SinkOption,
         )  # fmt: skip
     variables = [variable_of(flag), *setting.environment]
     spelled = f"{flag}/--no-{flag[2:]}" if setting.kind is bool and setting.default else flag
@@ -134,11 +133,22 @@ def _parameter(flag: str) -> str:
 
 
 class SinkOption(click.Option):
-    """An option of a sink: shown in a section of its own."""
+    """An option of a sink."""
 
-    def __init__(self, *args: Any, section: str = "Sinks", **more: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **more)
-        self.section = section
+
+class SinkCommand(click.Command):
+    """A command that shows the options of sinks in a section of their own, behind the others."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write all options."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Sinks": []}
+        for option in self.get_params(ctx):
+            if (told := option.get_help_record(ctx)) is not None:
+                sections["Sinks" if isinstance(option, SinkOption) else "Options"].append(told)
+        for title, told_ones in sections.items():
+            if told_ones:
+                with formatter.section(title):
+                    formatter.write_dl(told_ones)
 
 
 # What is wanted
