@@ -30,7 +30,7 @@ class InfluxSink:
         url: where to.
         series: measurement and constant tags.
         advice: what to do, by an answer's status.
-        create: the request that makes the database, where that is asked for.
+        create: the request that makes the database (URL, body) and its name, if that is asked for.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class InfluxSink:
         url: str,
         series: tuple[str, Mapping[str, object]],
         advice: Mapping[int, str],
-        create: tuple[str, bytes] | None,
+        create: tuple[str, bytes, str] | None,
     ) -> None:
         self._poster = poster
         self._url = url
@@ -75,11 +75,20 @@ class InfluxSink:
     async def _write(self, lines: Sequence[bytes]) -> tuple[int, Answer]:
         count, answer = await self._poster.post_most(self._url, lines, b"\n".join, _PLAIN)
         if answer.status == 404 and self._create is not None:
-            made = await self._poster.post(*self._create, _FORM)
-            if made.status != 200 or _error_of(made):
-                raise self._poster.trouble_of(made, {**self._advice, **_CREATE_ADVICE})
+            await self._make()
             count, answer = await self._poster.post_most(self._url, lines, b"\n".join, _PLAIN)
         return count, answer
+
+    async def _make(self) -> None:
+        """Create the database."""
+        assert self._create is not None  # noqa: S101 - asked for only then
+        url, body, name = self._create
+        answer = await self._poster.post(url, body, _FORM)
+        if answer.status != 200:
+            raise self._poster.trouble_of(answer, {**self._advice, **_CREATE_ADVICE})
+        if error := _error_of(answer):
+            reason = self._poster.clean(error)
+            raise self._poster.trouble(f"the database {name} cannot be created: {reason}")
 
     def _fault(self, answer: Answer, at: int | None) -> Exception:
         if answer.status == 200:
@@ -94,13 +103,14 @@ def _taken(answer: Answer) -> bool:
     return answer.status == 204 or (answer.status == 200 and not answer.body.strip())
 
 
-def _error_of(answer: Answer) -> bool:
-    """Return whether an answer to a query tells of an error."""
+def _error_of(answer: Answer) -> str | None:
+    """Return the error that an answer to a query tells of."""
     found = answer.json()
     results = found.get("results")
-    return "error" in found or (
-        isinstance(results, list) and any("error" in each for each in results if each)
-    )
+    for each in (found, *(results if isinstance(results, list) else ())):
+        if isinstance(each, dict) and "error" in each:
+            return str(each["error"])
+    return None
 
 
 _ADDRESS = "check the URL"

@@ -45,9 +45,7 @@ _LONGEST_QUIET = 600.0  # seconds; a server may ask for more, we ask again then
 
 CONNECTION: tuple[Setting, ...] = (
     Setting("ca", "Trust certificates of the authorities in this PEM file only.", metavar="FILE"),
-    Setting(
-        "insecure", "Trust any certificate: anybody in between can read all.", bool, default=False
-    ),
+    Setting("insecure", "Trust any certificate, anybody may read all.", bool, default=False),
     Setting("gzip", "Pack what is sent.", bool, default=False),
     Setting("timeout", "Seconds that a request may take.", float, 30.0, flag=None),
 )
@@ -167,7 +165,9 @@ class Poster:
         if self._gzip:
             body, headers = gzip.compress(body, 5, mtime=0), {**headers, "Content-Encoding": "gzip"}
         try:
-            async with self._session_here().post(url, data=body, headers=headers) as response:
+            async with self._session_here().post(
+                url, data=body, headers=headers, allow_redirects=False
+            ) as response:
                 answer = await _read(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self.trouble(self._reason(error)) from None

@@ -7,8 +7,8 @@ same `device` and `number`.
 
 *Success* means that Splunk has the events, in memory. With `acknowledge` they are delivered when
 its indexer says that they are on disk: a channel of our own, and asking for the answer's `ackId`
-until it is acknowledged. Whether the token can do that is asked before the first event: Splunk takes
-events that it will never acknowledge, and they would come again and again.
+until it is acknowledged. Whether the token can do that is asked before the first event: Splunk
+takes events that it will never acknowledge, and they would come again and again.
 """
 
 import asyncio
@@ -138,17 +138,16 @@ class SplunkSink:
             await self._ask(0)
             self._asked = True
         count, answer = await self._poster.post_most(self._url, objects, b"\n".join, self._headers)
-        if answer.status != 200 or answer.json().get("code") != 0:
+        if answer.status != 200 or _code(answer) != 0:
             raise self._fault(answer, count)
         if self._acknowledging:
-            await self._acknowledged(answer.json().get("ackId"), self._acknowledging[1])
+            await self._acknowledged(_integer(answer.json().get("ackId")), self._acknowledging[1])
         return count, answer
 
     def _fault(self, answer: Answer, count: int) -> Exception:
-        found = answer.json()
-        code = found.get("code")
-        if answer.status == 413 or (answer.status == 400 and code in _REFUSED):
-            at = 0 if count == 1 else _place(found.get("invalid-event-number"), count)
+        if answer.status == 413 or (answer.status == 400 and _code(answer) in _REFUSED):
+            told = answer.json().get("invalid-event-number")
+            at = 0 if count == 1 else _place(told, count)
             if self._acknowledging and at:
                 at = None  # those before it are taken, not acknowledged
             return RefusedError(f"Splunk refuses it: {self._poster.said(answer)}", at)
@@ -159,14 +158,14 @@ class SplunkSink:
         return self._trouble(answer)
 
     def _trouble(self, answer: Answer) -> Exception:
-        code = answer.json().get("code")
-        advice = _ADVICE.get(code) if isinstance(code, int) else None
+        code = _code(answer)
+        advice = None if code is None else _ADVICE.get(code)
         by_status = {answer.status: advice} if advice else _STATUS_ADVICE
         return self._poster.trouble_of(answer, by_status)
 
-    async def _acknowledged(self, number: object, patience: float) -> None:
+    async def _acknowledged(self, number: int | None, patience: float) -> None:
         """Wait until the indexer acknowledges."""
-        if not isinstance(number, int):
+        if number is None:
             raise self._poster.trouble(f"Splunk gave no ackId: {_ADVICE[_DISABLED]}")
         pause = _ASK_FIRST
         try:
@@ -191,9 +190,18 @@ class SplunkSink:
         return acks.get(str(number)) is True
 
 
+def _code(answer: Answer) -> int | None:
+    return _integer(answer.json().get("code"))
+
+
+def _integer(told: object) -> int | None:
+    return told if isinstance(told, int) and not isinstance(told, bool) else None
+
+
 def _place(told: object, count: int) -> int | None:
     """Return which event is told, if it can be that."""
-    return told if isinstance(told, int) and 0 <= told < count else None
+    place = _integer(told)
+    return place if place is not None and 0 <= place < count else None
 
 
 def _target(text: str) -> Target:
@@ -261,9 +269,7 @@ SPLUNK = SinkType(
         Setting("source", "What events have as their source.", default="inverterproto"),
         Setting("sourcetype", "What events have as their source type.", default="inverterproto"),
         Setting("host", "What events have as their host, if it is not this machine's name."),
-        Setting(
-            "acknowledge", "Wait until the indexer has the events on disk.", bool, default=False
-        ),
+        Setting("acknowledge", "Wait until they are on the indexer's disk.", bool, default=False),
         Setting("acknowledge-within", "Seconds that this may take.", float, 180.0, flag=None),
         *CONNECTION,
     ),
