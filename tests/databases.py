@@ -1,6 +1,7 @@
 """Real databases for the tests: influxd and VictoriaMetrics, on loopback.
 
-Each has a folder of its own, and runs once a module; `Influx.fresh` gives a database that nobody else has.
+Each has a folder of its own, and runs once a module; `Influx.fresh` gives a database that nobody
+else has.
 """
 
 import itertools

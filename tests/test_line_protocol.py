@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inverterproto.quantity import Number
 from inverterproto_cli.sinks.line_protocol import check_series, escape_name, line
 from tests.posts import entry
 
@@ -19,7 +20,12 @@ def test_a_reading_is_a_point_at_the_millisecond_it_was_measured() -> None:
 
 
 def test_texts_are_strings_and_numbers_are_floats_always() -> None:
-    values = {"status": "Normal", "fault": 0, "energy_total": 1e16, "pv_power": 1e-7}
+    values: dict[str, Number | str] = {
+        "status": "Normal",
+        "fault": 0,
+        "energy_total": 1e16,
+        "pv_power": 1e-7,
+    }
     text = line(entry(values=values), "inverter", {}).decode()
     assert ' status="Normal",fault=0.0,energy_total=1e+16,pv_power=1e-07 ' in text
 

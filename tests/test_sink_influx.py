@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from inverterproto.quantity import Number
 from inverterproto_cli.sinks.influx import INFLUX
 from inverterproto_cli.sinks.sink import Entry, RefusedError, TroubleError
 from tests.counterparts import needs
@@ -25,18 +26,19 @@ def sink_of(url: str, **given: object) -> AbstractAsyncContextManager[Any]:
 
 
 def moved(made: Entry, time: float) -> Entry:
-    old = made.reading
-    reading = Reading(
-        old.family, old.device, time, old.time_source, historic=False, values=old.values
-    )
-    return made._replace(reading=reading)
+    return made._replace(reading=replace(made.reading, time=time))
 
 
 @needs("influxd")
 class TestInflux:
     async def test_a_point_is_there_with_tags_and_every_type(self, influx: Influx) -> None:
         name = influx.fresh()
-        values = {"active_power": 4, "pv_power": -0.25, "energy_total": 1e-7, "status": "Normal"}
+        values: dict[str, Number | str] = {
+            "active_power": 4,
+            "pv_power": -0.25,
+            "energy_total": 1e-7,
+            "status": "Normal",
+        }
         async with sink_of(influx.url, database=name, tags={"site": "home"}) as sink:
             assert await sink.deliver([entry(1, values, fields={"raw": 7})]) == 1
         assert influx.points(name) == [
@@ -65,7 +67,7 @@ class TestInflux:
     async def test_a_thousand_points_come_in_order_and_all(
         self,
         influx: Influx,
-        packed: bool,
+        packed: bool,  # noqa: FBT001
     ) -> None:
         name = influx.fresh()
         batch = [entry(n, {"active_power": n}, time=TIME + n / 1000) for n in range(1000)]

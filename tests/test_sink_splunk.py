@@ -4,7 +4,9 @@
 
 import json
 import logging
+import re
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -409,9 +411,10 @@ async def test_settings_of_no_use_are_told_at_once(given: dict[str, Any], said: 
     assert "SeCr3t" not in str(fault.value)
 
 
-async def test_a_file_of_authorities_that_is_not_there_is_told() -> None:
-    with pytest.raises(FileNotFoundError):
-        SPLUNK.open(settings(SPLUNK, url="h", token=TOKEN, ca="/nonexistent"), Around())
+async def test_a_file_of_authorities_that_is_not_there_is_told(tmp_path: Path) -> None:
+    missing = str(tmp_path / "ca.pem")
+    with pytest.raises(FileNotFoundError, match=re.escape(missing)):
+        SPLUNK.open(settings(SPLUNK, url="h", token=TOKEN, ca=missing), Around())
 
 
 async def test_the_names_of_the_environment_that_others_use_hold() -> None:

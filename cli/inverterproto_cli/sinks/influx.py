@@ -132,10 +132,8 @@ def _open(values: Mapping[str, Any], surroundings: Surroundings) -> InfluxSink:
         if values["bucket"]:
             raise ValueError("--influx-create makes databases, no buckets: `influx bucket create`")
         name = values["database"].replace("\\", "\\\\").replace('"', '\\"')
-        create = (
-            target.url(f"{base}/query"),
-            urlencode({"q": f'CREATE DATABASE "{name}"'}).encode(),
-        )
+        body = urlencode({"q": f'CREATE DATABASE "{name}"'}).encode()
+        create = target.url(f"{base}/query"), body, values["database"]
     url = target.url(base + path, urlencode({**query, "precision": "ms"}))
     return InfluxSink(poster, url, (values["measurement"], tags), advice, create)
 

@@ -297,6 +297,8 @@ def _trust(kind: str, values: Mapping[str, Any]) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=ca or None)
     except ssl.SSLError:
         raise ValueError(f"--{kind}-ca: {ca} holds no certificate in PEM format") from None
+    except OSError as error:  # which does not say of what file
+        raise OSError(error.errno, error.strerror, ca) from None
     if values["insecure"]:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
