@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverterproto.quantity import Number
 from inverterproto_cli.sinks.line_protocol import check_series, escape_name, line
 from tests.posts import entry
 

@@ -2,14 +2,15 @@
 
 # ruff: noqa: F811 - fixtures that are imported
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from inverterproto.quantity import Number
 from inverterproto_cli.sinks.influx import INFLUX
 from inverterproto_cli.sinks.sink import Entry, RefusedError, TroubleError
 from tests.counterparts import needs
@@ -25,8 +26,8 @@ def sink_of(url: str, **given: object) -> AbstractAsyncContextManager[Any]:
     return opened(INFLUX, None, **{"url": url, **given})
 
 
-def moved(made: Entry, time: float) -> Entry:
-    return made._replace(reading=replace(made.reading, time=time))
+def moved(made: Entry, at: float) -> Entry:
+    return made._replace(reading=replace(made.reading, time=at))
 
 
 @needs("influxd")
@@ -122,17 +123,19 @@ class TestInflux:
             assert await sink.deliver([batch[2]]) == 1
         assert [each["time"] for each in influx.points(name)] == [MILLISECONDS, MILLISECONDS + 2000]
 
-    async def test_what_is_older_than_the_database_keeps_is_refused(
-        self,
-        influx: Influx,
+    async def test_what_is_older_than_the_database_keeps_is_dropped_there_and_told(
+        self, influx: Influx
     ) -> None:
-        name = influx.fresh()
-        influx.query(
-            f'CREATE RETENTION POLICY "short" ON "{name}" DURATION 1h REPLICATION 1 DEFAULT'
-        )
-        async with sink_of(influx.url, database=name) as sink:
-            with pytest.raises(RefusedError, match="points beyond retention policy"):
-                await sink.deliver([entry()])
+        name, around, now = influx.fresh(), Around(), time.time()
+        policy = f'"short" ON "{name}" DURATION 1h REPLICATION 1 DEFAULT'
+        influx.query(f"CREATE RETENTION POLICY {policy}")
+        batch = [entry(1), moved(entry(2), now), entry(3)]
+        async with opened(INFLUX, around, url=influx.url, database=name) as sink:
+            assert await sink.deliver(batch) == 3
+            assert await sink.deliver([moved(entry(4), now + 1)]) == 1
+        assert len(influx.points(name)) == 2
+        [(_, told)] = around.told
+        assert told.endswith("it has dropped points that are older than it keeps: 2 of 3")
 
     async def test_a_database_that_is_missing_is_told_or_created(self, influx: Influx) -> None:
         name = 'new "base'

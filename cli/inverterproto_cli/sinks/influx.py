@@ -5,7 +5,9 @@ InfluxDB 2 (`/api/v2/write`), else to a database as to InfluxDB 1 (`/write`).
 
 The same point twice is one point, so what is delivered twice does no harm. A batch with a point
 that does not fit into the database (a field that is a text there, say) is refused, though the
-others of it may be written: then smaller batches are tried, until it is alone.
+others of it may be written: then smaller batches are tried, until it is alone. Points older than
+the database keeps it drops, says so, and writes the others: that is delivered, trying again does
+not make them younger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ from inverterproto_cli.sinks.posting import CONNECTION, Answer, Poster
 from inverterproto_cli.sinks.sink import Entry, RefusedError, Setting, SinkType, Surroundings
 from inverterproto_cli.sinks.target import Target, basic, parse_target
 
+_TOO_OLD = "points beyond retention policy"
 TEST_MEASUREMENT = "inverterproto_test"
 _PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -30,6 +33,7 @@ class InfluxSink:
         url: where to.
         series: measurement and constant tags.
         advice: what to do, by an answer's status.
+        surroundings: are told what the database drops.
         create: the request that makes the database (URL, body) and its name, if that is asked for.
     """
 
@@ -40,7 +44,9 @@ class InfluxSink:
         series: tuple[str, Mapping[str, object]],
         advice: Mapping[int, str],
         create: tuple[str, bytes, str] | None,
+        surroundings: Surroundings,
     ) -> None:
+        self._surroundings = surroundings
         self._poster = poster
         self._url = url
         self._measurement, self._tags = series
@@ -54,7 +60,7 @@ class InfluxSink:
         if not places:
             return len(entries)
         count, answer = await self._write([made[place] for place in places])
-        if _taken(answer):
+        if _taken(answer) or self._dropped(answer, count):
             return len(entries) if count == len(places) else places[count]
         raise self._fault(answer, places[0] if count == 1 else None)
 
@@ -78,6 +84,19 @@ class InfluxSink:
             await self._make()
             count, answer = await self._poster.post_most(self._url, lines, b"\n".join, _PLAIN)
         return count, answer
+
+    def _dropped(self, answer: Answer, count: int) -> bool:
+        """Return whether nothing is wrong but that some points are older than the database keeps.
+
+        The others are written then: a worse fault would be told instead.
+        """
+        if answer.status not in (400, 422) or _TOO_OLD not in answer.text():
+            return False
+        told = answer.text().rpartition("dropped=")[2].strip()
+        text = "it has dropped points that are older than it keeps"
+        many = f": {told} of {count}" if told.isdigit() else ""
+        self._surroundings.say("too-old", str(self._poster.trouble(text + many)))
+        return True
 
     async def _make(self) -> None:
         """Create the database."""
@@ -135,7 +154,7 @@ def _open(values: Mapping[str, Any], surroundings: Surroundings) -> InfluxSink:
         body = urlencode({"q": f'CREATE DATABASE "{name}"'}).encode()
         create = target.url(f"{base}/query"), body, values["database"]
     url = target.url(base + path, urlencode({**query, "precision": "ms"}))
-    return InfluxSink(poster, url, (values["measurement"], tags), advice, create)
+    return InfluxSink(poster, url, (values["measurement"], tags), advice, create, surroundings)
 
 
 _Way = tuple[str, dict[str, str], dict[str, str], list[str], dict[int, str]]
