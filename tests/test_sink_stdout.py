@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from inverterproto.quantity import Number
 from inverterproto.reading import Reading, TimeSource
 from inverterproto_cli.sinks.sink import Entry, TroubleError
 from inverterproto_cli.sinks.stdout import STDOUT, Stdout
@@ -18,10 +17,9 @@ PATIENCE = 30.0
 
 
 def entry(number: int, text: str = "normal") -> Entry:
-    values: dict[str, Number | str] = {"pv_power": 12.5, "status": text}
     reading = Reading(
         "deye", "2301234567", 1_712_596_443.0 + number, TimeSource.DEVICE, historic=False,
-        values=values, via="2712345678",
+        values={"pv_power": 12.5, "status": text}, via="2712345678",
     )  # fmt: skip
     return Entry(number, reading, 1_712_596_450.0, "us")
 
