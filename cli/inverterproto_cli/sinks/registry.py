@@ -4,9 +4,15 @@ from importlib.metadata import entry_points
 
 import click
 
+from inverterproto_cli.sinks.files import FILES
+from inverterproto_cli.sinks.influx import INFLUX
+from inverterproto_cli.sinks.mqtt import MQTT
 from inverterproto_cli.sinks.sink import SinkType
+from inverterproto_cli.sinks.splunk import SPLUNK
+from inverterproto_cli.sinks.stdout import STDOUT
+from inverterproto_cli.sinks.webhook import WEBHOOK
 
-BUILT_IN: tuple[SinkType, ...] = ()
+BUILT_IN: tuple[SinkType, ...] = (MQTT, SPLUNK, INFLUX, FILES, WEBHOOK, STDOUT)
 """The types that have flags."""
 GROUP = "inverterproto.sinks"
 """The entry points by which other packages bring theirs."""
