@@ -178,6 +178,8 @@ class Outward:
                 f"(to forget it: inverterproto sinks remove {row.name})"
             )
             self._log.tell("sink-unknown", printable(text), logging.WARNING)
+        if rows:
+            self._log.tell("sinks", printable(f"readings go to {', '.join(self.names)}"))
         pace = Pace()
         self.deliveries = [
             Delivery(configured, sink, row, self.pages, pace, self._say)
