@@ -72,7 +72,7 @@ class Api:
             self._number = 0
             self._reading = asyncio.create_task(self._read(self._socket))
             await self.ask("subscribe_events", event_type="state_changed")
-            while (await self.ask("get_config"))["state"] != "RUNNING":
+            while (await self.ask("get_config"))["state"] != "RUNNING":  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
 
     async def close(self) -> None:
@@ -154,11 +154,14 @@ class Api:
         return {one["entity_id"]: one for one in found}
 
     async def history(self, entity_id: str, since: str) -> list[str]:
-        """Return the states that an entity has had since a time, as they were recorded."""
+        """Return the states that an entity has had since a time, as they were recorded.
+
+        That it was removed is recorded, too, and left out here.
+        """
         found = await self._get(
             f"/api/history/period/{since}", {"filter_entity_id": entity_id, "minimal_response": ""}
         )
-        return [state["state"] for states in found for state in states]
+        return [one["state"] for states in found for one in states if one["state"] is not None]
 
     async def _get(self, path: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401
         if self._session is None:

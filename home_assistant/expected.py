@@ -59,12 +59,14 @@ class Device(NamedTuple):
         name: what it is called.
         via: the identifier of the logger that carries it, if one does.
         maker: what the manufacturer's name begins with.
+        tells_version: whether it tells the version of its firmware.
     """
 
     serial: str
     name: str
     via: str | None
     maker: str
+    tells_version: bool = True
 
 
 def is_logger(reading: Mapping[str, Any]) -> bool:
@@ -126,7 +128,9 @@ def devices(readings: Iterable[Mapping[str, Any]]) -> dict[str, Device]:
         name = NAMES.get(serial) or f"{_KINDS[kind]} {serial}"
         maker = "AlphaESS" if kind == "battery" else "Solarman" if kind == "logger" else ""
         logger = identifier(family, via) if carried else None
-        found[identifier(family, serial)] = Device(serial, name, logger, maker)
+        # Of the inverters only micro-inverters do; one that surely is, is enough.
+        tells = kind != "inverter" or serial == INVERTER
+        found[identifier(family, serial)] = Device(serial, name, logger, maker, tells)
         if logger is not None:
             found.setdefault(logger, Device(via, f"Logger {via}", None, "Solarman"))
     return found

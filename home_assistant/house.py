@@ -1,8 +1,8 @@
 """Our own programs: the proxy, a fake server that is the cloud behind it, and devices.
 
-The devices are those of `fake-inverter`, one of each model, and of `fake-battery`; what these cannot
-be brought to do, a `Stick` does (`stick.py`). A configuration file says what a householder would:
-names, areas, and what another tool called a quantity before.
+The devices are those of `fake-inverter`, one of each model, and of `fake-battery`; what these
+cannot be brought to do, a `Stick` does (`stick.py`). A configuration file says what a householder
+would: names, areas, and what another tool called a quantity before.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Any
 from home_assistant.home import YAML_TOPIC
 from home_assistant.programs import PATIENCE, Program, ProgramError, free_port
 from home_assistant.stick import INVERTER
+from inverterproto.families import FAMILIES
 from inverterproto_cli.address import Address
 
 _MAIN = "from inverterproto_cli.main import main; main()"
@@ -56,19 +57,22 @@ class House:
         self.store = folder / "readings.db"
         self.log = folder / "proxy.log"
         self._folder = folder
-        self._ports = free_port(), free_port()
+        self._calls = {family: Address("127.0.0.1", free_port()) for family in FAMILIES}
+        self._cloud_port = free_port()
         self._environment = {
             name: value for name, value in os.environ.items() if "INVERTERPROTO" not in name
         } | {"XDG_CONFIG_HOME": str(folder)}
         configuration = folder / "house.toml"
         configuration.write_text(_configuration(broker))
-        proxy, cloud = (f"127.0.0.1:{port}" for port in self._ports)
+        cloud = f"127.0.0.1:{self._cloud_port}"
+        ways = []
+        for family, address in self._calls.items():
+            ways += ["--listen", f"{family}={address}", "--upstream", f"{family}={cloud}"]
         self._cloud = self._program(
             "cloud", "fake-server", "--listen", cloud, "--no-store", "--quiet"
         )
         self._proxy = self._program(
-            "proxy", "--config", str(configuration), "proxy", "--listen", proxy,
-            "--upstream", f"deye={cloud}", "--upstream", f"alphaess={cloud}",
+            "proxy", "--config", str(configuration), "proxy", *ways,
             "--store", str(self.store), "--log-format", "json", "--quiet",
         )  # fmt: skip
         self._devices: list[Program] = []
@@ -78,9 +82,9 @@ class House:
         return Program(name, command, self._folder / f"{name}.log", self._environment)
 
     @property
-    def address(self) -> Address:
-        """Where devices call."""
-        return Address("127.0.0.1", self._ports[0])
+    def loggers_call(self) -> Address:
+        """Where loggers call."""
+        return self._calls["deye"]
 
     async def start(self) -> None:
         """Start the proxy, and the cloud if it is not there.
@@ -89,8 +93,8 @@ class House:
             ProgramError: one does not come up.
         """
         if not self._cloud.runs:
-            await self._cloud.start(self._ports[1])
-        await self._proxy.start(self._ports[0])
+            await self._cloud.start(self._cloud_port)
+        await self._proxy.start(self.loggers_call.port)
 
     async def stop(self, number: Signals = SIGTERM) -> None:
         """Stop the proxy; the cloud stays.
@@ -107,15 +111,18 @@ class House:
 
     async def live(self, seconds: float) -> list[str]:
         """Let all devices live for so long at noon; return what was wrong with it."""
-        server = ("--server", str(self.address), "--for", f"{seconds:g}")
+        server = {
+            family: ("--server", str(address), "--for", f"{seconds:g}")
+            for family, address in self._calls.items()
+        }
         self._devices = [
             self._program(
-                f"inverter-{model}", "fake-inverter", *server, "--model", model,
+                f"inverter-{model}", "fake-inverter", *server["deye"], "--model", model,
                 "--begin", "12:00", "--interval", "4", "--seed", str(seed),
             )
             for model, seed in _SEEDS.items()
         ]  # fmt: skip
-        self._devices.append(self._program("battery", "fake-battery", *server))
+        self._devices.append(self._program("battery", "fake-battery", *server["alphaess"]))
         for device in self._devices:
             await device.start()
         async with asyncio.timeout(seconds + PATIENCE):
@@ -135,7 +142,7 @@ class House:
         command = ("readings", "--json", "--oldest-first", "--store", str(self.store))
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", _MAIN, *command, env=self._environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         said, _ = await process.communicate()
         if process.returncode:

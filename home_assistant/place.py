@@ -29,7 +29,7 @@ def place_in(folder: Path, hass: Path) -> Place:
     broker = Broker(folder)
     home = Home(hass, folder / "homeassistant", broker.port)
     house = House(folder, broker.port)
-    return Place(broker, home, house, Stick(house.address), Report())
+    return Place(broker, home, house, Stick(house.loggers_call), Report())
 
 
 async def abandon(place: Place) -> None:

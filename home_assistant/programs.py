@@ -1,7 +1,7 @@
 """Programs that the trial starts, and stops again whatever happens.
 
-Each runs in a process group of its own, so that Ctrl-C at the terminal reaches only the trial, which
-then stops them in its own order. What they say goes to a file each, over all their lives.
+Each runs in a process group of its own, so that Ctrl-C at the terminal reaches only the trial,
+which then stops them in its own order. What they say goes to a file each, over all their lives.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ class Program:
         if port is None:
             return
         async with asyncio.timeout(PATIENCE):
-            while self.runs and not await listens(port):
+            while self.runs and not await listens(port):  # noqa: ASYNC110 - no event tells it
                 await asyncio.sleep(_EVERY)
         if not self.runs:
             raise ProgramError(f"{self._name} has ended at once: see {self.log}")

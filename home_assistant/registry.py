@@ -7,8 +7,9 @@ from typing import Any
 
 from home_assistant.api import Json
 from home_assistant.expected import LAST_SEEN, Device, Entity, devices, entities
+from home_assistant.former import FORMER_IDS
 from home_assistant.home import YAML_UNIQUE_ID
-from home_assistant.house import AREAS, CHOSEN_OBJECT_ID
+from home_assistant.house import AREAS
 from home_assistant.place import Place
 from home_assistant.stick import INVERTER
 
@@ -60,12 +61,12 @@ async def check_registry(place: Place) -> None:
     roof = {entity.key: found[one]["entity_id"] for one, entity in present.items()
             if known.get(entity.device, {}).get("serial_number") == INVERTER}  # fmt: skip
     check(
-        "ids are made of the configured name, or are those that were asked for",
+        "ids are made of the configured name, or are those of the other tool",
         [
             f"{key}: {roof.get(key)}, not {expected}"
             for key, expected in {
                 "grid_voltage_l1": "sensor.roof_grid_voltage_l1",
-                "grid_frequency": f"sensor.{CHOSEN_OBJECT_ID}",
+                **FORMER_IDS,
             }.items()
             if roof.get(key) != expected
         ],
@@ -112,7 +113,7 @@ def _devices(
         ]
         if not (found["manufacturer"] or "").startswith(wanted.maker) or not found["model"]:
             problems.append(f"{identifier}: {found['manufacturer']!r}, {found['model']!r}")
-        if wanted.serial != INVERTER and not found["sw_version"]:
+        if wanted.tells_version and not found["sw_version"]:
             problems.append(f"{identifier}: no sw_version")
     return problems
 

@@ -53,7 +53,7 @@ class Report:
             try:
                 async with asyncio.timeout(_HUNG):
                     problems = await look()
-            except OSError as error:  # who is asked may be restarting
+            except (OSError, LookupError) as error:  # who is asked is away, or does not know yet
                 problems = [f"{type(error).__name__}: {error}"]
             if not problems or monotonic() >= end:
                 break

@@ -39,13 +39,13 @@ class Moment(NamedTuple):
 
     Attributes:
         time: in unix seconds.
-        energy_total: in kWh; 0 is what it says when the night begins, and means nothing.
+        energy_total: in kWh; None is sent as the 0 that the inverter says when the night begins.
         active_power: in W.
         energy_today: in kWh.
     """
 
     time: float
-    energy_total: float
+    energy_total: float | None
     active_power: int
     energy_today: float = 1.0
 
@@ -149,11 +149,11 @@ def _stamp(time: float) -> Stamp:
 
 
 def _measured(fields: Mapping[str, Any], moment: Moment) -> Mapping[str, Any]:
-    asleep = not moment.energy_total
+    total = moment.energy_total
     return {
         **fields,
-        "energy_total": moment.energy_total,
+        "energy_total": total,
         "energy_today": moment.energy_today,
         "active_power": moment.active_power,
-        **{f"pv{n}_energy_total": 0.0 if asleep else 100.0 for n in (1, 2)},
+        **{f"pv{n}_energy_total": None if total is None else 100.0 for n in (1, 2)},
     }
