@@ -331,7 +331,7 @@ async def test_a_large_batch_arrives_whole_each_entry_at_one_topic(
 
 def test_the_sink_may_be_chosen_without_its_library() -> None:
     code = (
-        "import sys; sys.modules['paho'] = None\n"
+        "import importlib.util; importlib.util.find_spec = lambda name: None\n"
         "from inverterproto_cli.sinks.mqtt import MQTT\n"
         "try: MQTT.open({}, None)\n"
         "except Exception as error: print(error.message, error.exit_code)\n"
@@ -339,4 +339,4 @@ def test_the_sink_may_be_chosen_without_its_library() -> None:
     done = subprocess.run(  # noqa: S603 - ours
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
-    assert done.stdout == "The MQTT sink needs paho-mqtt: pip install 'inverterproto[mqtt]' 2\n"
+    assert done.stdout == "MQTT needs paho-mqtt: pip install 'inverterproto[mqtt]' 2\n"
