@@ -34,7 +34,7 @@ def moved(made: Entry, at: float) -> Entry:
 class TestInflux:
     async def test_a_point_is_there_with_tags_and_every_type(self, influx: Influx) -> None:
         name = influx.fresh()
-        values: dict[str, Number | str] = {
+        values: dict[str, int | float | str] = {
             "active_power": 4,
             "pv_power": -0.25,
             "energy_total": 1e-7,
