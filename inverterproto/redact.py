@@ -207,16 +207,16 @@ class Redactor:
             new = (number and self._stand_ins.number(number)).to_bytes(len(raw), _order(row))
         elif b"\\" in raw and kind not in BLANKED:
             text = unescaped(raw)
-            new = respelled(raw, self._value(kind, text)) if has_stand_in(text) else blank(raw)
+            new = respelled(raw, self.shown(kind, text)) if has_stand_in(text) else blank(raw)
         elif secret.number:
             new = self._number(kind, raw)
         else:
-            new = self._value(kind, raw)
+            new = self.shown(kind, raw)
         if page.write(secret.start, new):
             self.replaced[kind] += 1
 
-    def _value(self, kind: Private, text: bytes) -> bytes:
-        """Return what is shown in place of a secret."""
+    def shown(self, kind: Private, text: bytes) -> bytes:
+        """Return what is shown in place of a secret: its stand-in, or that it is blanked."""
         if kind in BLANKED:
             return blank(text)
         if _is_none(kind, text):

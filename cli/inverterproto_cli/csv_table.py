@@ -78,11 +78,7 @@ class CsvWriter:
         self.out.flush()
 
     def _head(self) -> None:
-        order = {key: index for index, key in enumerate(QUANTITIES)}
-        # cell2 before cell10: of keys of one kind the shorter comes first
-        self._chosen = self._chosen or sorted(
-            self._keys, key=lambda key: (order[template_of(key)], len(key), key)
-        )
+        self._chosen = self._chosen or in_order(self._keys)
         self._told = True
         self._table.writerow((*self._identity, *self._chosen))
 
@@ -90,12 +86,23 @@ class CsvWriter:
         self._rows.seek(0)
         for line in self._rows:
             row = json.loads(line)
-            cells = [_cell(row[name]) for name in self._identity]
-            values = (_cell(row["values"].get(key)) for key in self._chosen)
+            cells = [cell(row[name]) for name in self._identity]
+            values = (cell(row["values"].get(key)) for key in self._chosen)
             self._table.writerow((*cells, *values))
 
 
-def _cell(value: object) -> object:
+_ORDER = {key: index for index, key in enumerate(QUANTITIES)}
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
+    """Return quantities in the order of the vocabulary.
+
+    cell2 stands before cell10: of keys of one kind the shorter comes first.
+    """
+    return sorted(keys, key=lambda key: (_ORDER[template_of(key)], len(key), key))
+
+
+def cell(value: object) -> object:
     """Return what stands in a cell.
 
     Text of a device may do no harm: what a spreadsheet would run as a formula is quoted, and what a
