@@ -159,7 +159,7 @@ class Heard(NamedTuple):
     payload: bytes
     retained: bool
 
-    def json(self) -> Any:
+    def json(self) -> Any:  # noqa: ANN401 - JSON
         return json.loads(self.payload)
 
 

@@ -1,6 +1,7 @@
 """MQTT sinks as tests make them: with a program around them that says what it is told to."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,6 +11,7 @@ from inverterproto_cli.sinks.mqtt import MQTT
 from inverterproto_cli.sinks.mqtt_options import options_of
 from inverterproto_cli.sinks.mqtt_sink import MqttSink
 from inverterproto_cli.sinks.sink import Entry, Identity, TroubleError
+from tests.brokers import PATIENCE
 
 NOW = 1_790_000_000.0
 INVERTER, LOGGER, BATTERY = "2301234567", "2712345678", "AL2002000001234"
@@ -101,10 +103,13 @@ def state_of(one: Entry) -> dict[str, object]:
     return {"time": utc_text(reading.time), "time_source": "device", **reading.values}
 
 
+def many(count: int) -> list[Entry]:
+    """Return fresh entries of the inverter, each with a value of its own."""
+    return [entry(n, NOW - 800 + n / 10, active_power=n) for n in range(count)]
+
+
 async def deliver_all(one: MqttSink, entries: Sequence[Entry]) -> int:
     """Deliver as a `Delivery` does; return how often there was trouble."""
-    import asyncio
-
     left, troubles = list(entries), 0
     async with asyncio.timeout(60):
         while left:
@@ -114,3 +119,10 @@ async def deliver_all(one: MqttSink, entries: Sequence[Entry]) -> int:
                 troubles += 1
                 await asyncio.sleep(0.05)
     return troubles
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the event loop go on until something is so."""
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110 - it may be anything
+            await asyncio.sleep(0.01)
