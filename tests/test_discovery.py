@@ -102,8 +102,10 @@ def test_cells_and_modules_are_there_but_switched_off() -> None:
 
 def test_a_text_that_is_absent_is_said_again_since_an_empty_one_would_be_taken() -> None:
     for key in ("status", "alarm", "fault"):
-        template = f"{{{{ value_json.{key} if value_json.{key} is defined else this.state }}}}"
-        assert of(key)["value_template"] == template
+        assert of(key)["value_template"] == (
+            f"{{{{ value_json.{key} if value_json.{key} is defined else "
+            "'unknown' if this.state == 'unavailable' else this.state }}"
+        )
     numbers = [key for key in KEYS if key not in ("status", "alarm", "fault")]
     assert all(of(key)["value_template"].endswith("| default('') }}") for key in numbers)
     # Home Assistant takes a sensor for a number if it has one of these.
