@@ -30,6 +30,8 @@ from secrets import token_hex
 from time import time
 from typing import NamedTuple
 
+import msgspec
+
 from inverterproto.reading import utc_text
 from inverterproto_cli.sinks.entities import Entities, carrier_of
 from inverterproto_cli.sinks.mqtt_broker import Answer, Message
@@ -380,5 +382,8 @@ class MqttSink:
 
 
 def _json(said: object) -> bytes:
-    """Return JSON; ASCII, since a device may have sent what is no character."""
-    return json.dumps(said).encode("ascii")
+    """Return JSON."""
+    try:
+        return msgspec.json.encode(said)
+    except UnicodeEncodeError:  # what is no character, as a device may send it
+        return json.dumps(said).encode("ascii")
