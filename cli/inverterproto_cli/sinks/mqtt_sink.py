@@ -149,8 +149,10 @@ class MqttSink:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close(self._availability(OFFLINE))
+            self._keeper = None
+        connection, self._connection = self._connection, None  # what we say is no news to us
+        if connection is not None:
+            await connection.close(self._availability(OFFLINE))
 
     # A batch
 
