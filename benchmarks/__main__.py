@@ -23,6 +23,8 @@ GROUPS = {
     "store": "store",
     "connections": "connections",
     "relay": "relay",
+    "sinks": "sinks",
+    "mqtt": "mqtt",
 }
 """Every group of rows and its module, which has a TITLE and a `run`."""
 

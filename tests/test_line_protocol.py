@@ -19,7 +19,7 @@ def test_a_reading_is_a_point_at_the_millisecond_it_was_measured() -> None:
 
 
 def test_texts_are_strings_and_numbers_are_floats_always() -> None:
-    values: dict[str, Number | str] = {
+    values: dict[str, float | str] = {
         "status": "Normal",
         "fault": 0,
         "energy_total": 1e16,

@@ -34,7 +34,7 @@ def moved(made: Entry, at: float) -> Entry:
 class TestInflux:
     async def test_a_point_is_there_with_tags_and_every_type(self, influx: Influx) -> None:
         name = influx.fresh()
-        values: dict[str, Number | str] = {
+        values: dict[str, float | str] = {
             "active_power": 4,
             "pv_power": -0.25,
             "energy_total": 1e-7,
@@ -150,8 +150,7 @@ class TestInflux:
         name = influx.fresh()
         async with sink_of(influx.url, database=name) as sink:
             said = await sink.test(entry())
-        assert said.startswith("InfluxDB 1.")
-        assert said.endswith("took a point into the measurement inverterproto_test (204)")
+        assert said == "a point in the measurement inverterproto_test was answered with 204"
         assert influx.points(name) == []
         [point] = influx.points(name, "inverterproto_test")
         assert (point["test"], point["active_power"]) == (1, 4)
@@ -196,10 +195,8 @@ class TestVictoria:
         [series] = victoria.samples("inverter_active_power")
         assert series["metric"]["device"] == 'a b,c=＼d"␊e'
         assert (series["metric"]["site"], series["metric"]["family"]) == ("home", "deye")
-        assert set(zip(series["timestamps"], series["values"], strict=True)) == {
-            (MILLISECONDS, 4.5),
-            (MILLISECONDS + 1, 4.5),
-        }
+        assert series["timestamps"] == [MILLISECONDS, MILLISECONDS + 1]
+        assert series["values"] == [4.5, 4.5]
 
     async def test_the_way_of_influxdb_2_is_taken_too(self, victoria: Victoria) -> None:
         given: dict[str, object] = {"bucket": "b", "org": "o", "token": "t", "gzip": True}
@@ -207,9 +204,9 @@ class TestVictoria:
             assert await sink.deliver([entry()]) == 1
         assert victoria.samples("second_active_power")[0]["values"] == [4]
 
-    async def test_the_test_says_who_took_it(self, victoria: Victoria) -> None:
+    async def test_the_test_says_what_came_back(self, victoria: Victoria) -> None:
         async with sink_of(victoria.url) as sink:
-            assert "took a point into" in await sink.test(entry())
+            assert "was answered with 204" in await sink.test(entry())
 
 
 SECOND: dict[str, object] = {"bucket": "solar", "org": "my home", "token": "t0ken-0f-mine"}

@@ -70,9 +70,8 @@ class InfluxSink:
         _, answer = await self._write([point])
         if not _taken(answer):
             raise self._fault(answer, None)
-        version = self._poster.clean(answer.headers.get("x-influxdb-version", ""))
-        who = f"InfluxDB {version}" if version else "the database"
-        return f"{who} took a point into the measurement {TEST_MEASUREMENT} ({answer.status})"
+        said = self._poster.said(answer)
+        return f"a point in the measurement {TEST_MEASUREMENT} was answered with {said}"
 
     async def close(self) -> None:
         """Close the connection."""

@@ -32,6 +32,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from inverterproto_cli.sinks.mqtt_broker import (
+    REFUSED,
     Answer,
     Broker,
     Message,
@@ -41,6 +42,8 @@ from inverterproto_cli.sinks.mqtt_broker import (
 from inverterproto_cli.sinks.mqtt_socket import SocketWatch
 from inverterproto_cli.sinks.sink import TroubleError
 
+VERSIONS = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
+"""The versions of MQTT, in the order in which they are tried."""
 CONNECTING = 5.0
 """Seconds for each of: an address of the broker, its TLS, its CONNACK."""
 PATIENCE = 20.0
@@ -349,7 +352,8 @@ class Connection:
     ) -> None:
         answer = self._answers.pop(number, None)
         if answer is not None and not answer.done():
-            answer.set_result(Answer(code.value, code.getName()) if code.value else _TAKEN)
+            taken = code.value < REFUSED
+            answer.set_result(_TAKEN if taken else Answer(code.value, code.getName()))
         self._send()
         if len(self._answers) + len(self._waiting) < MOST // 2:
             self._has_room.set()
@@ -380,7 +384,7 @@ async def open_connection(
     Raises:
         TroubleError: it cannot be done now.
     """
-    for version in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
+    for version in VERSIONS:
         connection = Connection(broker, version, client_id, will, hear)
         try:
             await connection.begin()

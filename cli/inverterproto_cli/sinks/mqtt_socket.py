@@ -67,6 +67,8 @@ class SocketWatch:
     def _watch(self, sock: Any) -> None:  # noqa: ANN401
         if self._ended:  # nobody waited until it was open
             sock.close()
+        else:  # what waits for answers must not wait for more to send
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if sock.fileno() >= 0:
             self._loop.add_reader(sock.fileno(), self._read, sock)
 
@@ -80,12 +82,16 @@ class SocketWatch:
 
     def _on_register_write(self, _client: object, _data: object, sock: Any) -> None:  # noqa: ANN401
         if self._taken_over:
-            self._watch_writing(sock)
+            self._loop.call_soon(self._write, sock)
         else:
-            self._loop.call_soon_threadsafe(self._watch_writing, sock)
+            self._loop.call_soon_threadsafe(self._write, sock)
 
-    def _watch_writing(self, sock: Any) -> None:  # noqa: ANN401
-        if sock.fileno() >= 0:
+    def _write(self, sock: Any) -> None:  # noqa: ANN401
+        """Write what was put in this turn of the loop; wait for the socket only if it is full."""
+        if sock.fileno() < 0:
+            return
+        self._turn(self._client.loop_write)
+        if sock.fileno() >= 0 and self._client.want_write():
             self._loop.add_writer(sock.fileno(), self._turn, self._client.loop_write)
 
     def _on_unregister_write(self, _client: object, _data: object, sock: Any) -> None:  # noqa: ANN401
