@@ -19,6 +19,7 @@ from home_assistant.present import (
     check_burst,
     check_day,
     check_night,
+    check_old,
     end_present,
 )
 from home_assistant.programs import ProgramError
@@ -34,8 +35,8 @@ from home_assistant.said import check_logs
 
 _LONGEST = 15 * 60.0
 """Seconds for all of it."""
-_LIVE = 25.0
-"""Seconds for which the devices live: a battery sends a status every ten."""
+_LIVE, _AGAIN = 25.0, 10.0
+"""Seconds for which the devices live, first and again: a battery has a status every ten."""
 
 
 async def _try(place: Place) -> None:
@@ -57,11 +58,13 @@ async def _try(place: Place) -> None:
     await check_backlog(place)
     await check_day(place)
     await check_availability(place)
+    place.report.check("the devices go on", await place.house.live(_AGAIN))
     for number in (SIGTERM, SIGKILL):
         await check_broker_restart(place, number)
     await check_home_restart(place)
     await check_both_restart(place)
     await check_switched_on(place)
+    await check_old(place)
     await end_present(place)
     await check_dashboard(place)
     await check_sums(place)

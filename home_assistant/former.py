@@ -1,9 +1,9 @@
 """Checks that history goes on which another tool has begun.
 
-The other tool is a hand that publishes: its own discovery, its states. The householder has given its
-entities ids of their own. Then the tool goes, and its discovery is taken away from the broker. Home
-Assistant forgets an entity whose discovery goes while it looks on, and the id with it; so there are
-two ways to keep a history, and both are gone here:
+The other tool is a hand that publishes: its own discovery, its states. The householder has given
+its entities ids of their own. Then the tool goes, and its discovery is taken away from the broker.
+Home Assistant forgets an entity whose discovery goes while it looks on, and the id with it; so
+there are two ways to keep a history, and both are gone here:
 
 - *by the unique id*, which is taken away while Home Assistant is stopped: then the entity is the
   same one for it, with all that the householder has said of it;

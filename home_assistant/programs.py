@@ -94,8 +94,7 @@ class Program:
 
     async def end(self) -> int:
         """Wait until it ends by itself; return its exit code."""
-        assert self._process is not None
-        return await self._process.wait()
+        return 0 if self._process is None else await self._process.wait()
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it; return its exit code.

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from time import time
 from typing import Any, NamedTuple
 
 from inverterproto.deye.dating import Stamp
@@ -62,8 +63,7 @@ class Stick:
         self._identity = Identity(LOGGER, INVERTER)
         model = MODELS["micro"]
         fields = model.measure(INVERTER, model.household(7), _NOON)(_NOON)
-        assert fields is not None  # there is sun
-        self._fields = fields
+        self._fields = fields or {}  # there is sun
         self._packets = 0
 
     async def send(self, live: Iterable[Moment] = (), historic: Iterable[Moment] = ()) -> None:
@@ -74,12 +74,12 @@ class Stick:
         """
         payloads = [self._payload(one) for one in live]
         payloads += [as_historic(self._payload(one), _COUNTED_FROM) for one in historic]
-        first = payloads and self._identity.handshake(_stamp(_now()))
         async with asyncio.timeout(_PATIENCE):
             reader, writer = await asyncio.open_connection(*self._server)
             try:
                 decoder = StreamDecoder(FRAMING)
-                await self._ask(reader, writer, decoder, HANDSHAKE, first or b"")
+                hello = self._identity.handshake(_stamp(time()))
+                await self._ask(reader, writer, decoder, HANDSHAKE, hello)
                 for payload in payloads:
                     await self._ask(reader, writer, decoder, DATA, payload)
             finally:
@@ -133,18 +133,13 @@ class Stick:
                 await safe.wait()
         finally:
             await kept.close()
-        assert not said, said
+        if said:
+            raise OSError(f"the store cannot be written: {said[0]}")
 
 
-def _now() -> float:
-    from time import time
-
-    return time()
-
-
-def _stamp(time: float) -> Stamp:
+def _stamp(now: float) -> Stamp:
     """Return the stick's three times at a moment; it got power when its counter was 0."""
-    count = int(time) - _COUNTED_FROM
+    count = int(now) - _COUNTED_FROM
     return Stamp(count, count, _COUNTED_FROM)
 
 
