@@ -17,7 +17,7 @@ from inverterproto_cli.sinks.sink import RefusedError, Sink, Surroundings, Troub
 from inverterproto_cli.store import Reader, Store
 from inverterproto_cli.store.sinks import SinkRow
 from tests.serving import listened, until
-from tests.sinking import Recorder, fail, keep, kind_of, safe, stored, wanted
+from tests.sinking import Recorder, fail, keep, kind_of, of_logger, safe, stored, wanted
 
 pytestmark = pytest.mark.asyncio
 
@@ -254,7 +254,8 @@ async def test_a_sink_may_ask_for_the_newest_of_each_device_and_kind(tmp_path: P
     async with stored(tmp_path / "s.db", range(1, 4)) as store:
         keep(store, [4], historic=True)
         keep(store, [5], timed=False)
-        keep(store, range(6, 8), device="SIM0000001", via="4290000000")
+        frame = of_logger(4_290_000_000)
+        keep(store, range(6, 8), device="SIM0000001", via="4290000000", frame=frame)
         await safe(store)
         with Reader(store.path) as reader:
             simulated = reader.last_number()
