@@ -53,7 +53,7 @@ class Report:
             try:
                 async with asyncio.timeout(_HUNG):
                     problems = await look()
-            except (OSError, LookupError) as error:  # who is asked is away, or does not know yet
+            except (OSError, LookupError, ValueError) as error:  # away, or nothing is known yet
                 problems = [f"{type(error).__name__}: {error}"]
             if not problems or monotonic() >= end:
                 break
