@@ -15,6 +15,8 @@ from home_assistant.stick import INVERTER
 from inverterproto.quantity import Number, Quantity, lookup
 
 LAST_SEEN = "last_seen"
+EXPIRES = 1800.0
+"""Seconds after which a measurement says nothing any more; energies and totals always do."""
 _KINDS = {"battery": "Battery", "inverter": "Inverter", "logger": "Logger"}
 _many = re.compile(r"cell\d+_|cell_temperature_\d+$|module\d+_").match
 """Cells and modules, of which a battery may have hundreds."""
@@ -39,6 +41,11 @@ class Entity(NamedTuple):
     def quantity(self) -> Quantity | None:
         """What is measured, if anything is."""
         return None if self.key == LAST_SEEN else lookup(self.key)
+
+    def has_expired(self, now: float) -> bool:
+        """Return whether it was measured so long ago that nobody knows how it is now."""
+        measured = self.quantity is not None and self.quantity.state_class == "measurement"
+        return measured and not self.is_diagnostic and now - self.time > EXPIRES
 
     @property
     def is_diagnostic(self) -> bool:

@@ -4,8 +4,6 @@ All states that the inverter's entities ever get are followed, so what flashes b
 """
 
 import asyncio
-import json
-from datetime import UTC, datetime
 from itertools import pairwise
 from time import time
 
@@ -163,26 +161,23 @@ async def check_day(place: Place) -> None:
 
 
 async def check_old(place: Place) -> None:
-    """Check what a restart of Home Assistant shows at night, when the last message is hours old.
-
-    Nobody waits for the night: what the broker retains is made so old.
-    """
-    topic = f"inverterproto/deye/{INVERTER}/data/state"
-    said = place.broker.newest(topic)
-    old = datetime.fromtimestamp(time() - _NIGHT, UTC)
-    state = {**(said.json() if said else {}), "time": f"{old:%Y-%m-%dT%H:%M:%SZ}"}
+    """Check what is shown of an inverter that fell asleep hours ago, before everything started."""
     await place.house.stop()
-    await place.house.start()  # so that it does not know the state any more, and says it again
-    await place.broker.publish(topic, json.dumps(state))
+    evening = Moment(time() - _NIGHT, 55.5, 300)
+    await place.sleeper.keep(place.house.store, [evening])
+    begin = len(place.home.api.changes)
+    await place.house.start()
+    await check_values(place, "one more inverter sleeps since the evening: its energies are there")
     await place.home.stop()
     await place.home.start()
-    total = state["energy_total"]
-    await _shows(place, "energy_total", total, "started at night: the total is what it was")
-    shown = (await place.home.api.states())[await _id_of(place, "active_power")]["state"]
-    problems = [] if shown in _NOTHING else [f"it shows the {shown} W of the evening"]
-    place.report.check("and the power is not known", problems)
-    await place.stick.send([Moment(time(), LAST_TOTAL - 0.1, 425)])
-    await check_values(place, "in the morning")
+    await check_values(place, "Home Assistant is started again at night")
+    power = unique_id(identifier("deye", place.sleeper.inverter), "active_power")
+    entity_id = (await place.home.api.entities())[power]["entity_id"]
+    had = [one.state for one in place.home.api.changes[begin:] if one.entity_id == entity_id]
+    place.report.check(
+        "the evening's power was never shown as that of the night",
+        [f"it was {state} W" for state in had if state not in _NOTHING],
+    )
 
 
 async def end_present(place: Place) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from math import isclose
+from time import time
 from typing import Any
 
 from home_assistant.api import Json
@@ -161,6 +162,8 @@ def _wrong(entity: Entity, state: Json) -> str | None:
 def _same(entity: Entity, shown: str) -> bool:
     """Return whether a state is a value."""
     value: Any = entity.value
+    if entity.has_expired(time()):
+        return shown in ("unknown", "unavailable")
     try:
         if entity.key == LAST_SEEN:
             return abs(datetime.fromisoformat(shown).timestamp() - entity.time) <= _SEEN_WITHIN

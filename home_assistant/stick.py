@@ -56,13 +56,18 @@ class Stick:
 
     Args:
         server: where it calls.
+        serial: its own.
+
+    Attributes:
+        inverter: the serial of its inverter.
     """
 
-    def __init__(self, server: Address) -> None:
+    def __init__(self, server: Address, serial: int = LOGGER) -> None:
+        self.inverter = inverter_serial(serial)
         self._server = server
-        self._identity = Identity(LOGGER, INVERTER)
+        self._identity = Identity(serial, self.inverter)
         model = MODELS["micro"]
-        fields = model.measure(INVERTER, model.household(7), _NOON)(_NOON)
+        fields = model.measure(self.inverter, model.household(7), _NOON)(_NOON)
         self._fields = fields or {}  # there is sun
         self._packets = 0
 
@@ -105,7 +110,7 @@ class Stick:
     def _frame(self, type_: int, payload: bytes) -> bytes:
         self._packets += 1
         sequence = 0, self._packets & 0xFF
-        return Frame(type_ << 8 | CONTROL_LOW, sequence, LOGGER, payload).build()
+        return Frame(type_ << 8 | CONTROL_LOW, sequence, self._identity.serial, payload).build()
 
     def _payload(self, moment: Moment) -> bytes:
         self._packets += 1
@@ -122,7 +127,8 @@ class Stick:
             for moment in moments:
                 frame = self._frame(DATA, self._payload(moment))
                 record = Record(
-                    sha256(frame).digest()[:16], "deye", "data", INVERTER, str(LOGGER),
+                    sha256(frame).digest()[:16], "deye", "data",
+                    self.inverter, str(self._identity.serial),
                     historic=False, stamp=moment.time - _COUNTED_FROM, frame=frame,
                 )  # fmt: skip
                 kept.keep(record, moment.time)
