@@ -155,7 +155,8 @@ def _wrong(entity: Entity, state: Json) -> str | None:
         else (quantity.unit, quantity.device_class, quantity.state_class)
     )
     if not _same(entity, state["state"]):
-        return f"{state['state']!r}, not {entity.value!r}"
+        old = " of long ago" if entity.has_expired(time()) else ""
+        return f"{state['state']!r}, and what was measured is {entity.value!r}{old}"
     return None if classes == right else f"unit and classes {classes}, not {right}"
 
 
