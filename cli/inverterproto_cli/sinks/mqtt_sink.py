@@ -23,16 +23,13 @@ entry count that has ended some connections, the last one when it was alone on i
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator, Sequence
 from random import random
 from secrets import token_hex
 from time import time
 from typing import NamedTuple
 
-import msgspec
-
-from inverterproto.reading import utc_text
+from inverterproto_cli.sinks import payloads
 from inverterproto_cli.sinks.discovery import Config
 from inverterproto_cli.sinks.entities import Entities, carrier_of
 from inverterproto_cli.sinks.mqtt_broker import Answer, Message
@@ -147,7 +144,7 @@ class MqttSink:
     async def test(self, entry: Entry) -> str:
         """Publish an entry as a test; return what came back."""
         topic = self._options.topics.test
-        message = Message(topic, _json({"test": True, **entry.to_json()}))
+        message = Message(topic, payloads.encoded({"test": True, **entry.to_json()}))
         # A connection of its own, without a last will: it says nothing of who is there.
         connection = await open_connection(self._options.broker, f"inverterproto{token_hex(5)}")
         try:
@@ -254,7 +251,7 @@ class MqttSink:
     def _history(self, entry: Entry) -> Message:
         reading = entry.reading
         topic = self._options.topics.history(reading.family, reading.device)
-        return Message(topic, _json(entry.to_json()))
+        return Message(topic, payloads.encoded(entry.to_json()))
 
     def _become_present(self, connection: Connection, entry: Entry) -> list[Message]:
         """Tell Home Assistant what is new of a device; return the messages of its state."""
@@ -275,22 +272,15 @@ class MqttSink:
     def _present(self, entry: Entry) -> Iterator[Message]:
         """Yield the messages of which the state of a device and kind is made."""
         reading = entry.reading
-        said: dict[str, object] = {
-            "time": None if reading.time is None else utc_text(reading.time),
-            "time_source": str(reading.time_source),
-            **reading.values,
-        }
-        if entry.fields:
-            said["fields"] = dict(entry.fields)
         topic = self._options.topics.state(reading.family, reading.device, reading.kind)
-        yield Message(topic, _json(said), retain=True)
+        yield Message(topic, payloads.state(entry), retain=True)
         for key, alias in self._options.wishes.aliases.get(reading.device or "", {}).items():
             if alias.topic and key in reading.values and self._entities.listens(reading, key):
                 yield Message(alias.topic, str(reading.values[key]).encode(), retain=True)
 
     def _seen_message(self, family: str, serial: str) -> Message:
         topic = self._options.topics.state(family, serial, SEEN)
-        return Message(topic, _json({"time": utc_text(self._seen[family, serial])}), retain=True)
+        return Message(topic, payloads.seen(self._seen[family, serial]), retain=True)
 
     def _tell(self, connection: Connection, configs: Iterator[Message]) -> None:
         """Tell Home Assistant something, if it is wanted; a refusal keeps no reading back."""
@@ -402,11 +392,3 @@ class MqttSink:
                 await self._connected()
             except TroubleError as error:
                 self._around.say("mqtt-away", f"sink {self._around.name}: {error}")
-
-
-def _json(said: object) -> bytes:
-    """Return JSON."""
-    try:
-        return msgspec.json.encode(said)
-    except UnicodeEncodeError:  # what is no character, as a device may send it
-        return json.dumps(said).encode("ascii")
