@@ -41,6 +41,7 @@ _READ = 1 << 16  # bytes of an answer
 _SHOWN = 300  # characters of what a server says
 _CONNECT = 10.0  # seconds
 _IDLE = 2.0  # seconds that a connection waits for the next request
+_BATCH = 60  # seconds that a batch has, see `delivery.py`
 _LONGEST_QUIET = 600.0  # seconds; a server may ask for more, we ask again then
 
 CONNECTION: tuple[Setting, ...] = (
@@ -140,8 +141,8 @@ class Poster:
         self._tls = _trust(kind, values)
         self._gzip = bool(values["gzip"])
         self._seconds = float(values["timeout"])
-        if self._seconds <= 0:
-            raise ValueError(f"timeout of {kind}: more than 0 seconds are needed")
+        if not 0 < self._seconds < _BATCH:
+            raise ValueError(f"timeout of {kind}: more than 0 and less than {_BATCH} s is possible")
         self._session: ClientSession | None = None
         self._quiet_until = 0.0
         if values["insecure"] and target.origin.startswith("https"):
