@@ -43,7 +43,7 @@ def understood(
     @sink_options
     @click.pass_context
     def server(context: click.Context, /, **_: object) -> None:
-        context.obj = None if config is None else read_config(str(config), ["server"])
+        context.obj = None if config is None else read_config(str(config), {})
         found.extend(configured(context))
 
     runner = CliRunner(env=environment, catch_exceptions=False)

@@ -21,6 +21,7 @@ are blanked, line breaks taken out, and it is cut.
 import asyncio
 import gzip
 import json
+import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -266,7 +267,10 @@ class Poster:
             case aiohttp.ClientConnectorDNSError():
                 return "no such host is known"
             case aiohttp.ClientConnectorError():
-                return f"no connection: {self.clean(error.os_error.strerror or 'refused')}"
+                number = error.os_error.errno
+                return (
+                    f"no connection: {os.strerror(number) if number else 'none of its addresses'}"
+                )
             case TimeoutError():
                 return f"no answer within {self._seconds:g} s"
             case aiohttp.ServerDisconnectedError() | ConnectionError():
