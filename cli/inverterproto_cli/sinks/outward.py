@@ -178,7 +178,9 @@ class Outward:
                 f"(to forget it: inverterproto sinks remove {row.name})"
             )
             self._log.tell("sink-unknown", printable(text), logging.WARNING)
-        pace = Pace()
+        if rows:
+            self._log.tell("sinks", printable(f"readings go to {', '.join(self.names)}"))
+        pace = Pace(self._knock)
         self.deliveries = [
             Delivery(configured, sink, row, self.pages, pace, self._say)
             for configured, sink, row in zip(self._wanted, self._sinks, rows, strict=True)
@@ -213,6 +215,16 @@ class Outward:
         if self._page is not None:
             await self._page.close()
         self.pages.close()
+
+    async def _knock(self) -> None:
+        """Come back when the main thread has answered."""
+        answered = asyncio.get_running_loop().create_future()
+
+        def answer() -> None:
+            self._tell(lambda: None if answered.done() else answered.set_result(None))
+
+        self._main.call_soon_threadsafe(answer)
+        await answered
 
     async def _run(self, delivery: Delivery) -> None:
         """Let a delivery go on; a fault of ours in one of them is not the others'."""
