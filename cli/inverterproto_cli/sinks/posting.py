@@ -148,9 +148,9 @@ class Poster:
         self._quiet_until = 0.0
         if values["insecure"] and target.origin.startswith("https"):
             surroundings.say(
-                "insecure",
-                f"{target.origin}: its certificate is not checked, anybody in between can read "
-                f"what is sent; --{kind}-ca FILE is the better way",
+                "sink-insecure",
+                f"sink {surroundings.name}: the certificate of {target.origin} is not checked, "
+                f"anybody in between can read what is sent; --{kind}-ca FILE is the better way",
             )
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
