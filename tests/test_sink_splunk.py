@@ -1,7 +1,5 @@
 """The sink of Splunk, with a stand-in for its HTTP Event Collector."""
 
-# ruff: noqa: F811 - fixtures that are imported
-
 import json
 import logging
 import re
@@ -16,13 +14,11 @@ from inverterproto.quantity import QUANTITIES
 from inverterproto_cli.sinks import splunk
 from inverterproto_cli.sinks.sink import RefusedError, TroubleError
 from inverterproto_cli.sinks.splunk import SPLUNK, event
-from tests.counterparts import needs
 from tests.posts import (
     SERIAL,
     TIME,
     Around,
     Handler,
-    Trust,
     cut,
     entry,
     free_port,
@@ -31,7 +27,6 @@ from tests.posts import (
     opened,
     served,
     settings,
-    trust,  # noqa: F401 - a fixture
 )
 from tests.splunk_stub import TOKEN, SplunkStub, coded
 
@@ -323,67 +318,6 @@ async def test_the_test_sends_a_marked_event_and_tells_what_came_back() -> None:
         said = await sink.test(entry(9))
     assert said.startswith('an event with "test": true was answered with 200 (Success), and the in')
     assert stub.indexed[0]["event"]["test"] is True
-
-
-@needs("openssl")
-class TestTrust:
-    async def test_a_certificate_of_nobody_is_not_trusted_and_the_option_is_named(
-        self,
-        trust: Trust,
-    ) -> None:
-        stub = SplunkStub()
-        async with (
-            served(stub, trust.context) as place,
-            opened(SPLUNK, url=f"https://{place}", token=TOKEN) as sink,
-        ):
-            with pytest.raises(TroubleError, match=r"not trusted \(.*--splunk-ca") as trouble:
-                await sink.deliver([entry()])
-        assert "--splunk-insecure" in str(trouble.value)
-        assert stub.sent == []
-
-    async def test_the_authority_of_a_file_is_trusted(self, trust: Trust) -> None:
-        stub, around = SplunkStub(), Around()
-        async with served(stub, trust.context) as place:
-            url = f"https://{place.replace('127.0.0.1', 'localhost')}"
-            given: dict[str, Any] = {"url": url, "token": TOKEN, "ca": str(trust.ca)}
-            async with opened(SPLUNK, around, **given) as sink:
-                assert await sink.deliver([entry()]) == 1
-        assert around.told == []
-
-    async def test_another_host_than_the_certificates_is_not_trusted(
-        self,
-        trust: Trust,
-    ) -> None:
-        async with served(SplunkStub(), trust.context) as place:
-            url = f"https://{place}"
-            async with opened(SPLUNK, url=url, token=TOKEN, ca=str(trust.ca)) as sink:
-                with pytest.raises(TroubleError, match="not trusted"):
-                    await sink.deliver([entry()])
-
-    async def test_any_certificate_is_trusted_only_where_the_user_chooses_so(
-        self,
-        trust: Trust,
-    ) -> None:
-        stub, around = SplunkStub(), Around()
-        async with served(stub, trust.context) as place:
-            given: dict[str, Any] = {"url": place, "token": TOKEN, "insecure": True}
-            async with opened(SPLUNK, around, **given) as sink:
-                assert await sink.deliver([entry()]) == 1
-        [(_, said)] = around.told
-        assert said.startswith(f"sink here: the certificate of https://{place} is not checked")
-
-    async def test_https_where_http_is_spoken_is_told(self) -> None:
-        async with (
-            served(SplunkStub()) as place,
-            opened(SPLUNK, url=f"https://{place}", token=TOKEN) as sink,
-        ):
-            with pytest.raises(TroubleError, match="no TLS is spoken there: http://"):
-                await sink.deliver([entry()])
-
-    async def test_http_where_https_is_spoken_is_trouble(self, trust: Trust) -> None:
-        async with served(SplunkStub(), trust.context) as place, hec(place) as sink:
-            with pytest.raises(TroubleError):
-                await sink.deliver([entry()])
 
 
 @pytest.mark.parametrize(
