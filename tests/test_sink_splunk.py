@@ -402,7 +402,3 @@ async def test_no_secret_is_shown_whatever_a_server_says(caplog: pytest.LogCaptu
         assert each not in told
     assert "bad Splunk … at ?x=…, … X: [31m" in told
     assert stub.sent[0].query == "x=qu3ry/s3cret", "it is sent all the same"
-
-
-async def test_it_can_be_named_without_the_library() -> None:
-    assert splunk.SPLUNK.needs_time

@@ -1,5 +1,7 @@
 """Whose certificates a sink trusts: with a real one, and Splunk's stand-in behind it."""
 
+# ruff: noqa: F811 - a fixture that is imported
+
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from inverterproto_cli.sinks.sink import TroubleError
 from inverterproto_cli.sinks.splunk import SPLUNK
 from tests.counterparts import needs
-from tests.posts import Around, Trust, entry, opened, served
+from tests.posts import Around, Trust, entry, opened, served, trust  # noqa: F401 - a fixture
 from tests.splunk_stub import TOKEN, SplunkStub
 
 pytestmark = [pytest.mark.asyncio, needs("openssl")]
