@@ -48,7 +48,7 @@ class Answer(NamedTuple):
             for sample in family.samples
         }
 
-    def value(self, name: str, **labels: str) -> float | None:
+    def value(self, name: str, /, **labels: str) -> float | None:
         """Return a value of a scrape, or None if it is not there."""
         return self.samples().get((f"inverterproto_{name}", tuple(sorted(labels.items()))))
 

@@ -40,12 +40,18 @@ class _Connection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
+        request: web.BaseRequest,
         status: int = 500,
-        exc: BaseException | None = None,  # noqa: ARG002
+        exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it quotes what came
     ) -> web.StreamResponse:
-        """Return what to answer to what is no request."""
+        """Return what to answer to what is no request.
+
+        Raises:
+            ConnectionError: an answer has begun; it is broken off with the connection.
+        """
+        if request.writer.output_size:
+            raise ConnectionAbortedError from exc
         response = refused(status, "that is no request that is understood here")
         response.force_close()
         return response

@@ -34,6 +34,7 @@ from inverterproto_cli.web.readings import (
     MOST,
     PIECE,
     BadQuestionError,
+    Piece,
     Question,
     all_devices,
     question_of,
@@ -48,6 +49,8 @@ _MOST_PIECES = 2 * MOST // PIECE
 """Pieces of an answer: there are records without readings."""
 _BACKLOG = 64
 _RETRY = {"Retry-After": "1"}
+_UNREADABLE = (StoreError, sqlite3.Error, OSError)
+"""What tells that the store cannot be read."""
 
 _Found = TypeVar("_Found")
 _Respond = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -183,10 +186,10 @@ class Page:
             return refused(400, str(error))
         except BusyError:
             return refused(503, "too many are asking for that at once: try again", _RETRY)
-        except (StoreError, sqlite3.Error) as error:
-            return refused(503, printable(f"the store cannot be read now: {error}"), _RETRY)
         except ConnectionError:  # who asked is gone
             raise
+        except _UNREADABLE as error:
+            return refused(503, printable(f"the store cannot be read now: {error}"), _RETRY)
         except Exception as error:  # noqa: BLE001 - whatever it is, others are answered
             self._tell_fault(error)
             return refused(500, "a fault of this program: its log says where")
@@ -258,26 +261,37 @@ class Page:
 
     async def _stream(self, request: web.BaseRequest, question: Question) -> web.StreamResponse:
         """Write the readings that are asked for, piece by piece."""
-        path, left = self._outward.pages.path, question.limit
-        piece = await self._in_thread(partial(read_piece, path, question))
+        first = await self._piece(question)
         response = web.StreamResponse(headers=JSON)
         await response.prepare(request)
-        if request.method == "HEAD":
-            return response
-        begin = '{"readings": [\n'
+        try:
+            if request.method != "HEAD":
+                await self._write(response, question, first)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            # What is not whole must not look so: the connection is ended.
+            if not isinstance(error, _UNREADABLE):
+                self._tell_fault(error)
+            raise ConnectionAbortedError from error
+        return response
+
+    async def _piece(self, question: Question) -> Piece:
+        return await self._in_thread(partial(read_piece, self._outward.pages.path, question))
+
+    async def _write(self, response: web.StreamResponse, question: Question, piece: Piece) -> None:
+        left, before = question.limit, '{"readings": [\n'
         for _ in range(_MOST_PIECES):
             if piece.texts:
-                await response.write((begin + ",\n".join(piece.texts)).encode())
-                begin = ",\n"
+                await response.write((before + ",\n".join(piece.texts)).encode())
+                before = ",\n"
             left -= len(piece.texts)
             if piece.ended or left <= 0:
                 break
-            more = question._replace(limit=left, after=piece.place)
-            piece = await self._in_thread(partial(read_piece, path, more))
+            piece = await self._piece(question._replace(limit=left, after=piece.place))
         behind = None if piece.ended else question._replace(after=piece.place).path()
-        begin = begin if begin.startswith("{") else "\n"
-        await response.write(f'{begin}], "next": {json.dumps(behind)}}}\n'.encode())
-        return response
+        before = before if before.startswith("{") else "\n"
+        await response.write(f'{before}], "next": {json.dumps(behind)}}}\n'.encode())
 
 
 def _bound(family: int, place: tuple[object, ...]) -> socket.socket:
