@@ -12,14 +12,16 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from click import ClickException
 
+from inverterproto_cli.sinks import outward
 from inverterproto_cli.sinks.delivery import STUCK
 from inverterproto_cli.sinks.settings import Configured
 from inverterproto_cli.sinks.sink import Sink, SinkType, Surroundings, TroubleError
 from inverterproto_cli.web import asking, page
 from inverterproto_cli.web.health import STANDS
 from inverterproto_cli.web.rights import has_token, is_own_name
-from tests.browsing import PATIENCE, Shown, shown
+from tests.browsing import INSIDE, PATIENCE, Shown, shown
 from tests.clients import data
 from tests.serving import until
 
@@ -159,6 +161,23 @@ class TestHealth:
             assert (await made.get("/readyz")).status == 200
             assert (await made.get("/metrics")).value("store_trouble") == 0
 
+    async def test_one_that_is_in_trouble_from_the_beginning_is_told_too(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        monkeypatch.setattr(outward, "register", fail)
+        async with shown(path, sinks=[AWAY]) as made:
+            await until(lambda: made.served.store.trouble)
+            answer = await made.get("/readyz")
+            assert answer.status == 503
+            assert "disk I/O error" in answer.json["checks"]["store"]
+            assert made.outward.deliveries == []
+            monkeypatch.undo()
+            await until(lambda: made.outward.deliveries)
+            assert (await made.get("/readyz")).json["checks"]["sink far"] == "ok"
+
     async def test_a_server_that_devices_cannot_reach_is_not_ready(self) -> None:
         async with shown() as made:
             made.served.listener._servers[0].close()
@@ -287,6 +306,16 @@ async def test_a_name_of_two_addresses_has_one_port(path: Path) -> None:
     async with shown(path, places=both) as made:
         ports = {one.getsockname() for one in made.page._sockets}
         assert ports == {("127.0.0.1", made.port), ("127.0.0.2", made.port)}
+
+
+async def test_of_a_name_those_addresses_are_taken_that_the_machine_has(path: Path) -> None:
+    elsewhere = (socket.AF_INET, ("192.0.2.7", 0))
+    async with shown(path, places=(elsewhere, *INSIDE)) as made:
+        assert len(made.page._sockets) == 1
+        assert (await made.get("/healthz")).status == 200
+    with pytest.raises(ClickException, match="that is no address of this machine"):
+        async with shown(path, places=(elsewhere,)):
+            raise AssertionError
 
 
 @pytest.mark.parametrize(

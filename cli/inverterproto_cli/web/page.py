@@ -5,6 +5,7 @@ all else in the thread that looks outward.
 """
 
 import asyncio
+import errno
 import json
 import socket
 import sqlite3
@@ -49,6 +50,7 @@ _MOST_PIECES = 2 * MOST // PIECE
 """Pieces of an answer: there are records without readings."""
 _BACKLOG = 64
 _RETRY = {"Retry-After": "1"}
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _UNREADABLE = (StoreError, sqlite3.Error, OSError)
 """What tells that the store cannot be read."""
 
@@ -123,14 +125,19 @@ class Page:
             click.ClickException: it cannot be had; the message is one clear line.
         """
         self._main = MainThread(watch)
-        port = self._http.address.port
+        port, missing = self._http.address.port, None
         for family, place in self._http.places:
             try:
-                one = _bound(family, (place[0], port or place[1], *place[2:]))
+                one = _bound(family, (place[0], port, *place[2:]))
             except OSError as error:
-                raise click.ClickException(why_not(self._http.address, error)) from error
+                missing = error
+                if error.errno in _NOT_HERE:  # a machine without IPv6 may have a name for it
+                    continue
+                break
             self._sockets.append(one)
             port = one.getsockname()[1]  # the same for all that a name stands for
+        if missing is not None and (not self._sockets or missing.errno not in _NOT_HERE):
+            raise click.ClickException(why_not(self._http.address, missing)) from missing
         where = Address(self._http.address.host, port)
         who = "nothing but this machine itself reaches it" if self._http.inward else ""
         if self._http.token is not None:
