@@ -26,6 +26,7 @@ from inverterproto.deye.layouts import MODULES, head, layout_of
 from inverterproto.layout import Field, Layout
 from inverterproto.layout_keys import FIELD_KEYS, LAYOUT_KEYS, Key
 from inverterproto.quantity import QUANTITIES, template_of
+from inverterproto_cli.sinks import topics
 from inverterproto_cli.sinks.registry import BUILT_IN
 from inverterproto_cli.sinks.settings import COMMON, SinkOption, flag_of, variable_of
 from inverterproto_cli.web import metrics
@@ -287,6 +288,12 @@ def sink_settings_table(name: str = "") -> str:
     return _table(("key", "flag", "variable", "default", "what it is for"), rows)
 
 
+def mqtt_topics_table() -> str:
+    """Return the table of the MQTT sink's topics."""
+    rows = ((_code(row.topic), row.retained, row.payload, row.when) for row in topics.rows())
+    return _table(("topic", "retained", "what stands there", "when it is published"), rows)
+
+
 def _spelling(option: click.Option) -> str:
     names = ", ".join(option.opts) + "".join(f"/{name}" for name in option.secondary_opts)
     if option.is_flag or option.count:
@@ -321,6 +328,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "sink-settings": sink_settings_table,
     "metrics": metrics_table,
     "device-metrics": device_metrics_table,
+    "mqtt-topics": mqtt_topics_table,
 }
 """What a `table:` marker may ask for, by its first word."""
 
