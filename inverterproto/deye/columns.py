@@ -22,7 +22,7 @@ from inverterproto.deye.measure import Published, published, pv_inputs, with_pow
 from inverterproto.deye.messages import DATA, HISTORIC, device_of
 from inverterproto.field import Field
 from inverterproto.layout import Layout
-from inverterproto.octets import Value
+from inverterproto.octets import Octets, Value
 from inverterproto.quantity import lookup
 
 if TYPE_CHECKING:
@@ -303,13 +303,13 @@ def _possible(key: str, column: Column) -> Column:
 
 
 def _names(lot: _Lot) -> tuple[list[str], list[str]]:
-    """Return what measured each row, and what carried it; by their bytes, of which there are few."""
+    """Return what measured each row, and what carried it."""
     import numpy as np
 
     logger = lot.table[:, _SERIAL_AT : _SERIAL_AT + 4]
     field = lot.fields.get("inverter_serial")
     own = lot.table[:, :0]
-    if field is not None and not has_column(field):
+    if field is not None and isinstance(field.type, Octets):
         own = lot.table[:, PAYLOAD_AT + field.offset : PAYLOAD_AT + field.end]
     both = np.hstack((logger, own))
     told = both.view(f"V{both.shape[1]}")[:, 0].tolist()
