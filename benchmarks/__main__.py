@@ -23,6 +23,7 @@ GROUPS = {
     "store": "store",
     "connections": "connections",
     "relay": "relay",
+    "sinks": "sinks",
 }
 """Every group of rows and its module, which has a TITLE and a `run`."""
 

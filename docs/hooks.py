@@ -26,6 +26,8 @@ from inverterproto.deye.layouts import MODULES, head, layout_of
 from inverterproto.layout import Field, Layout
 from inverterproto.layout_keys import FIELD_KEYS, LAYOUT_KEYS, Key
 from inverterproto.quantity import QUANTITIES, template_of
+from inverterproto_cli.sinks.registry import BUILT_IN
+from inverterproto_cli.sinks.settings import COMMON, SinkOption, flag_of, variable_of
 
 _MARKER = re.compile(r"^<!-- (table|api): (.+?) -->$", re.MULTILINE)
 
@@ -242,9 +244,27 @@ def options_table(name: str) -> str:
     rows = (
         (_code(_spelling(option)), _code(option.envvar), *_told(option))
         for option in module.command.params
-        if isinstance(option, click.Option)
+        if isinstance(option, click.Option) and not isinstance(option, SinkOption)
     )
     return _table(("option", "variable", "default", "what it is for"), rows)
+
+
+def sink_settings_table(name: str = "") -> str:
+    """Return the table of what can be set of a type of sink; of every sink without a name."""
+    kind = next((one for one in BUILT_IN if one.name == name), None)
+    assert name == "" or kind is not None, name  # noqa: S101 - a page asks for what there is
+    rows = []
+    for setting in COMMON if kind is None else kind.settings:
+        flag = setting.flag if kind is None else flag_of(kind, setting)
+        variables = [variable_of(flag), *setting.environment] if flag else []
+        shown = f"{flag}-file" if flag and setting.secret else flag or ""
+        if setting.kind is bool and setting.default:
+            shown = f"--no-{shown[2:]}"
+        default = "" if setting.default in (None, (), False) else setting.default
+        told = default if not isinstance(default, bool) else "true"
+        names = ", ".join(map(_code, variables))
+        rows.append((_code(setting.key), _code(shown), names, _code(told), setting.help))
+    return _table(("key", "flag", "variable", "default", "what it is for"), rows)
 
 
 def _spelling(option: click.Option) -> str:
@@ -278,6 +298,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "field-keys": field_keys_table,
     "quantities": quantities_table,
     "options": options_table,
+    "sink-settings": sink_settings_table,
 }
 """What a `table:` marker may ask for, by its first word."""
 

@@ -358,6 +358,7 @@ class _Nothing:
     """What `Watch` needs to know of the options."""
 
     capture = None
+    outward = None
 
     def __init__(self, keeper: object) -> None:
         self.keeper = keeper
@@ -429,12 +430,13 @@ class TestTheLog:
 
     def test_every_event_is_documented(self) -> None:
         docs = FIXTURES.parent / "docs"
-        page = (docs / "fake-server.md").read_text() + (docs / "proxy.md").read_text()
-        told = re.compile(r"(?:tell|complain)\(\s*\"([a-z-]+)\"")
+        page = "".join(
+            (docs / f"{name}.md").read_text() for name in ("fake-server", "proxy", "sinks")
+        )
+        told = re.compile(r"(?:tell|complain|say)\(\s*\"([a-z-]+)\"")
         package = Path(logs.__file__).parent
-        events = {
-            event for file in package.glob("*.py") for event in told.findall(file.read_text())
-        }
+        files = [*package.glob("*.py"), *package.parent.glob("sinks/*.py")]
+        events = {event for file in files for event in told.findall(file.read_text())}
         assert len(events) > 8
         for event in events:
             assert f"`{event}`" in page, event

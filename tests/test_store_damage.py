@@ -36,7 +36,7 @@ async def fill(path: Path, count: int = 300) -> None:
             store.keep(record(number, known=False), NOW)
             store.keep(record(number + 100, kind="handshake"), NOW)
         store.remember("deye", "2712345678", {"boots": []}, NOW)
-        store.do(lambda db: db.execute("INSERT INTO sink VALUES ('mqtt', 10)"))
+        store.do(lambda db: db.execute("INSERT INTO sink (name, number) VALUES ('mqtt', 10)"))
         store.do(lambda db: db.execute("INSERT INTO request (at, wanted) VALUES (1, '{}')"))
 
 

@@ -439,7 +439,7 @@ def test_no_number_comes_twice_to_a_sink_though_the_last_records_are_gone(path: 
         async with opened(path, Told()) as store:
             store.keep(record(1), NOW)
             store.date(Dated((1).to_bytes(16, "big"), NOW, TimeSource.DEVICE))
-            store.do(lambda db: db.execute("INSERT INTO sink VALUES ('mqtt', 1)"))
+            store.do(lambda db: db.execute("INSERT INTO sink (name, number) VALUES ('mqtt', 1)"))
         ask_answer = await asyncio.to_thread(ask, path, FORGET, alone)
         assert ask_answer["records"] == 1
         async with opened(path, Told()) as store:

@@ -200,7 +200,7 @@ class TestSize:
     async def test_what_a_sink_has_not_had_goes_last_and_is_told(self, path: Path) -> None:
         told = Told()
         async with opened(path, told, keep=Keep(days=FOR_EVER, size=1 << 20)) as store:
-            store.do(lambda db: db.execute("INSERT INTO sink VALUES ('mqtt', 100)"))
+            store.do(lambda db: db.execute("INSERT INTO sink (name, number) VALUES ('mqtt', 100)"))
             for number in range(1, 5001):
                 store.keep(record(number), NOW)
                 store.date(dated(number))

@@ -13,6 +13,8 @@ import click
 
 Commands = Mapping[str, object]
 """The names of all commands."""
+SINKS = "sink"
+"""The table of the file that holds the tables of sinks, for all servers."""
 
 
 class SecretOption(click.Option):
@@ -51,7 +53,7 @@ def read_config(named: str | None, commands: Commands) -> File | None:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.UsageError(f"configuration {path}: {error}") from error
     for name, table in tables.items():
-        if name not in commands or not isinstance(table, dict):
+        if name not in (*commands, SINKS) or not isinstance(table, dict):
             raise click.UsageError(f"configuration {path}: no command called {name!r}")
     return File(path, tables)
 

@@ -30,12 +30,15 @@ COMMANDS = {
     "devices": "Show the devices that were seen, or forget one.",
     "readings": "Show what was measured, the newest first, or as it comes.",
     "unknown": "Show what devices said that nobody understands.",
+    "sinks": "Show how far each sink has got, try one, or forget one.",
     "config": "Show which options are in force and where they come from.",
     "fake-battery": "Be an AlphaESS battery: send messages to a server, and check what it replies.",
     "fake-inverter": "Be a logger stick: send an inverter's records to a server, and check what it "
     "replies.",
 }
 """Every command with its line in `--help`; `fake-server` lives in `fake_server.py`."""
+_MODULES = {"sinks": "show_sinks"}
+"""Where a command lives whose name is that of a package."""
 
 
 class LazyGroup(click.Group):
@@ -65,7 +68,8 @@ class LazyGroup(click.Group):
         """Import a command."""
         if name not in COMMANDS:
             return None
-        module = import_module(f"inverterproto_cli.{name.replace('-', '_')}")
+        where = _MODULES.get(name, name.replace("-", "_"))
+        module = import_module(f"inverterproto_cli.{where}")
         command: click.Command = module.command
         return command
 

@@ -13,6 +13,7 @@ import click
 from inverterproto_cli.address import Address, parse_address
 from inverterproto_cli.server.answer_options import answering, answering_options
 from inverterproto_cli.server.options import ports_of, serving_options
+from inverterproto_cli.sinks.settings import SinkCommand, sink_options
 
 if TYPE_CHECKING:
     from inverterproto_cli.relay.cloud import Cloud
@@ -37,7 +38,7 @@ _RIGHTS = {
 }
 
 
-@click.command()
+@click.command(cls=SinkCommand)
 @serving_options(LISTEN)
 @click.option(
     "--upstream",
@@ -89,6 +90,7 @@ _RIGHTS = {
     help="Copy what devices say to this server, too; its answers are dropped.",
 )
 @answering_options
+@sink_options
 def command(**options: Any) -> None:  # noqa: ANN401 - those above
     """Pass devices on to their clouds, and keep what they say.
 

@@ -45,6 +45,18 @@ def battery_serial(number: int, first: str = FIRST_BATTERY) -> str:
     return name + digits
 
 
+def is_simulated(*serials: str | None) -> bool:
+    """Return whether one of some serials is of the kind that simulated devices have."""
+    return any(
+        serial is not None
+        and (
+            serial.startswith("SIM")
+            or (serial.isascii() and serial.isdecimal() and FIRST_LOGGER <= int(serial) < 1 << 32)
+        )
+        for serial in serials
+    )
+
+
 def number_of(serial: str) -> int:
     """Return the number that a battery's serial ends in."""
     return int(_split(serial)[1])

@@ -21,6 +21,7 @@ from inverterproto_cli.useless import refuse_given
 if TYPE_CHECKING:
     from inverterproto_cli.server.capturing import Capture
     from inverterproto_cli.server.outlet import Outlet
+    from inverterproto_cli.sinks.outward import Outward
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MIB = 1 << 20
@@ -249,6 +250,8 @@ class Serving:
         outlets: what is written by threads of their own, to be closed at the end.
         describe: where records are kept, for people.
         quiet: whether only what is wrong is told.
+        capture: of all that passes, if it is wanted.
+        outward: has the sinks, if there are any.
     """
 
     keeper: Keeper
@@ -258,6 +261,7 @@ class Serving:
     describe: str
     quiet: bool = False
     capture: "Capture | None" = None
+    outward: "Outward | None" = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Serving":
@@ -273,6 +277,7 @@ class Serving:
         capture = _capture(options["capture"], options["capture_size"] * _MIB, log)
         outlets = [set_up(options["log_format"], verbose=options["verbose"], quiet=quiet)]
         store, describe = _store(options, log)
+        outward = _outward(store, log)
         show = None
         if not quiet:
             from inverterproto_cli.server.live import Live
@@ -288,7 +293,7 @@ class Serving:
             only=options["devices"],
             trust_clock=options["trust_clock"],
         )
-        return cls(keeper, access, log, tuple(outlets), describe, quiet, capture)
+        return cls(keeper, access, log, tuple(outlets), describe, quiet, capture, outward)
 
 
 def _access(options: Mapping[str, Any]) -> Access:
@@ -321,6 +326,21 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     price = NOTHING_ACKNOWLEDGED if options.get("durable", True) else PASSED_ON
     store = Store(path, say, keep=keep, most_pending=options["max_waiting"] * _MIB, price=price)
     return store, f"records are kept in {path}"
+
+
+def _outward(store: Store | NoStore, log: Log) -> "Outward | None":
+    """Return what has the sinks, if the user wants any."""
+    from inverterproto_cli.sinks.settings import configured
+
+    wanted = configured(click.get_current_context())
+    if not wanted:
+        return None
+    if isinstance(store, NoStore):
+        names = ", ".join(one.name for one in wanted)
+        raise click.UsageError(f"sinks ({names}) read from the store, and --no-store has none.")
+    from inverterproto_cli.sinks.outward import Outward
+
+    return Outward(wanted, store, log)
 
 
 def _capture(path: str | None, most: int, log: Log) -> "Capture | None":

@@ -3,7 +3,8 @@
 `Requests` looks for open ones, and takes up one after the other. Where no server runs, `alone` does
 the same with a store that the command has for itself.
 
-*Forgetting* removes a device with all that it sent.
+*Forgetting* removes a device with all that it sent. *Removing a sink* forgets how far it has got
+and what it has set aside; one that this server has cannot be removed, it would come back at once.
 
 *Approving* makes the configuration that was held last for a battery the approved one. The command
 says which one it has shown to a person, by the fingerprint of its settings: what the cloud sent
@@ -13,7 +14,7 @@ server that filters can do. Both are answered once they are on disk; nothing is 
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from time import time
@@ -29,6 +30,7 @@ from inverterproto_cli.store.requests import (
     note_progress,
     open_requests,
 )
+from inverterproto_cli.store.sinks import remove
 from inverterproto_cli.summary import count_of
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Requests:
         log: is told what is done.
         end_of: ends the connections of a device.
         filters: whether what clouds send to devices needs approval.
+        sinks: the names of the sinks that this server has.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class Requests:
         end_of: Callable[[str], object],
         *,
         filters: bool = False,
+        sinks: Collection[str] = (),
     ) -> None:
+        self._sinks = sinks
         self._keeper = keeper
         self._log = log
         self._end_of = end_of
@@ -116,6 +121,8 @@ class Requests:
             self._forget(serial, answer, still_wanted)
         elif what == "approve" and isinstance(serial, str):
             self._approve(serial, wanted, answer)
+        elif what == "remove-sink" and isinstance(wanted.get("name"), str):
+            self._remove_sink(wanted["name"], answer)
         else:
             answer({"error": "this server cannot do that: is the command of a later release?"})
 
@@ -141,6 +148,28 @@ class Requests:
         # At once: what it says while its records go is of a device that nobody knows.
         self._keeper.forget(serial)
         self._end_of(serial)
+
+    def _remove_sink(self, name: str, answer: Answer) -> None:
+        store = self._keeper.store
+        if not isinstance(store, Store):
+            return
+        if name in self._sinks:
+            answer({"error": "the server that runs has it: take it out of the configuration first"})
+            return
+        known: list[bool] = []
+
+        def act(connection: "sqlite3.Connection") -> None:
+            known[:] = [remove(connection, name)]
+
+        def done() -> None:
+            if known[0]:
+                self._log.tell("sink-removed", f"the sink {name!r} is forgotten")
+                answer({"removed": name})
+            else:
+                answer({"error": "there is no such sink in the store"})
+
+        store.do(act)
+        store.when_safe(done)
 
     def _approve(self, serial: str, wanted: Mapping[str, Any], answer: Answer) -> None:
         keeper, now = self._keeper, time()

@@ -143,11 +143,15 @@ async def serve(
         bound = await listen(listener, ports)
         what = serving.describe if begin is None else f"{await begin()}; {serving.describe}"
         log.tell("listening", start_line(bound, what))
+        if serving.outward is not None:
+            serving.outward.begin()
         await _look_after(listener.stopping, Watch(listener, serving))
         log.tell("stopping", "stopping")
     finally:
         await listener.close()
         keeper.settle(listener.clock())
+        if serving.outward is not None:
+            await serving.outward.close()
         await keeper.store.close()
         if serving.capture is not None:
             serving.capture.close()
@@ -175,7 +179,11 @@ class Watch:
         self._begin = listener.ticks()
         self._hinted = False
         self._requests = Requests(
-            serving.keeper, serving.log, listener.end_of, filters=listener.filters
+            serving.keeper,
+            serving.log,
+            listener.end_of,
+            filters=listener.filters,
+            sinks=serving.outward.names if serving.outward is not None else (),
         )
 
     def turn(self) -> None:
@@ -188,6 +196,8 @@ class Watch:
             self._requests.look(now)
             if serving.capture is not None:
                 serving.capture.look()
+            if serving.outward is not None:
+                serving.outward.turn()
         except Exception:  # noqa: BLE001 - whatever it is, devices are still answered
             serving.log.fault("looking after connections", now)
         if self._hinted or listener.heard or listener.ticks() - self._begin < NOTHING_CAME:

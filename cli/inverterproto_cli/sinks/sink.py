@@ -138,6 +138,9 @@ class Surroundings(Protocol):
         Args:
             reading: tells device and kind.
             before: only records with a smaller number.
+
+        Raises:
+            TroubleError: the store cannot be read.
         """
         ...
 

@@ -10,6 +10,7 @@ from inverterproto.errors import ProtocolError
 from inverterproto.families import FAMILIES
 from inverterproto.reading import Dated, Reading, TimeSource
 from inverterproto_cli.store.schema import DEVICE_COLUMNS, open_for_reading, state_of
+from inverterproto_cli.store.sinks import SetAside, SinkRow, all_set_aside, all_sinks
 
 PAGE = 500
 """Rows that are read at once: between pages the server may clean up its log."""
@@ -107,6 +108,10 @@ class Reader:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the file go."""
         self._connection.close()
 
     def devices(self) -> list[Device]:
@@ -121,6 +126,14 @@ class Reader:
             "WHERE serial = own.serial AND family IS NOT NULL) ORDER BY last DESC, id"
         ).fetchall()
         return [Device._make((*row[:7], state_of(row[7]) or {})) for row in rows]
+
+    def device(self, family: str, serial: str) -> Device | None:
+        """Return a device by its name, or None if it is not known."""
+        row = self._connection.execute(
+            f"SELECT {DEVICE_COLUMNS}, state FROM device WHERE family = ? AND serial = ?",  # noqa: S608
+            (family, serial),
+        ).fetchone()
+        return None if row is None else Device._make((*row[:7], state_of(row[7]) or {}))
 
     def latest(self, device: int, kind: str) -> Kept | None:
         """Return the record of device information of a kind that came last from a device."""
@@ -242,6 +255,30 @@ class Reader:
             "SELECT coalesce(max(number), 0) FROM record"
         ).fetchone()[0]
         return number
+
+    def newest_time(self, device: int, kind: str, before: int) -> float | None:
+        """Return when the newest fresh record of a kind was measured.
+
+        Args:
+            device: of the device with this number.
+            kind: of its message.
+            before: only records with a smaller delivery number.
+        """
+        time: float | None = self._connection.execute(
+            "SELECT CAST(max(time) AS REAL) FROM (SELECT time FROM record WHERE known = 1 "
+            "AND device = ? AND time IS NOT NULL AND kind = ? AND historic = 0 AND number < ? "
+            "ORDER BY time DESC LIMIT 1)",
+            (device, kind, before),
+        ).fetchone()[0]
+        return time
+
+    def sinks(self) -> list[SinkRow]:
+        """Return all sinks that the store knows, by name."""
+        return all_sinks(self._connection)
+
+    def set_aside(self, name: str) -> list[SetAside]:
+        """Return what a sink has set aside, in that order."""
+        return all_set_aside(self._connection, name)
 
     def unknown(self) -> Iterator[Kept]:
         """Yield what nobody understands, the newest first."""

@@ -84,7 +84,27 @@ CREATE TABLE request (
 );
 """
 
-MIGRATIONS: Sequence[str] = (_FIRST, _REQUESTS)
+_SINKS = """
+ALTER TABLE sink ADD COLUMN type TEXT;
+ALTER TABLE sink ADD COLUMN since REAL;         -- when it was added, in unix seconds
+ALTER TABLE sink ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sink ADD COLUMN left_out INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sink ADD COLUMN set_aside INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sink ADD COLUMN last REAL;          -- when something arrived there
+ALTER TABLE sink ADD COLUMN error TEXT;         -- what is wrong now
+ALTER TABLE sink ADD COLUMN error_at REAL;
+CREATE TABLE set_aside (
+    id INTEGER PRIMARY KEY,
+    sink TEXT NOT NULL,
+    number INTEGER NOT NULL,    -- of the record
+    at REAL NOT NULL,
+    why TEXT NOT NULL,
+    reading TEXT NOT NULL       -- JSON
+);
+CREATE INDEX set_aside_sink ON set_aside (sink, id);
+"""
+
+MIGRATIONS: Sequence[str] = (_FIRST, _REQUESTS, _SINKS)
 """What makes of each version the next one; their count is the present version."""
 
 

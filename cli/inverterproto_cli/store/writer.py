@@ -183,6 +183,11 @@ class Store:
     # What is kept
 
     @property
+    def last_number(self) -> int:
+        """The number of the record that was dated last, on disk or not."""
+        return self._number
+
+    @property
     def full(self) -> bool:
         """Whether no more may be put into it for now."""
         return self.pending > self._most_pending

@@ -1,0 +1,265 @@
+"""The thread that looks outward: it has all sinks, and what is shown over HTTP.
+
+Theory of operation
+-------------------
+Its event loop is its own: whatever a broker, a database or a disk does there, devices do not wait
+for it. Between the threads goes little: what is told to people, and how far each sink has got.
+
+`turn`, which the server's main thread calls once a second, writes the positions, each time with
+what was set aside before it, in one transaction. It begins none while the last is on its way: in a
+trouble of the store only the newest positions wait.
+
+*At the beginning* the store says how far each sink has got (`begin`). A new one begins with what is
+dated from then on, or with all there is.
+
+*At the end* each sink gets some seconds to deliver what is there already, but for those that are in
+trouble; the last positions are written with what the store writes last.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from threading import Thread
+from time import time
+from typing import Protocol
+
+import click
+
+from inverterproto.reading import Reading
+from inverterproto_cli.server.logs import Log
+from inverterproto_cli.show import printable
+from inverterproto_cli.sinks.delivery import Delivery
+from inverterproto_cli.sinks.pace import Pace
+from inverterproto_cli.sinks.pages import Pages
+from inverterproto_cli.sinks.settings import Configured
+from inverterproto_cli.sinks.sink import Identity, Sink, TroubleError
+from inverterproto_cli.store import Store, StoreError
+from inverterproto_cli.store.sinks import SetAside, SinkRow, register, save
+
+LAST_DELIVERY = 3.0
+"""Seconds that sinks have at the end."""
+LAST_WORD = 10.0
+"""Seconds after which the end does not wait for the thread any more."""
+AFTER_A_FAULT = 60.0
+"""Seconds after which a delivery that has a fault begins again."""
+
+
+class Page(Protocol):
+    """What is shown over HTTP."""
+
+    async def open(self) -> None:
+        """Listen."""
+        ...
+
+    async def close(self) -> None:
+        """Listen no more."""
+        ...
+
+
+class Around:
+    """What a sink may ask of the program (see `sink.Surroundings`)."""
+
+    def __init__(self, name: str, pages: Pages, say: Callable[[str, str], None]) -> None:
+        self.name = name
+        self._pages = pages
+        self.say = say
+
+    def identity(self, reading: Reading) -> Identity:
+        """Return what is known of the device that measured something."""
+        return self._pages.identity(reading.family, reading.device or "", reading.via)
+
+    def logger(self, serial: str) -> Identity:
+        """Return what is known of a logger."""
+        return self._pages.logger(serial)
+
+    def newest(self, reading: Reading, before: int) -> float | None:
+        """Return the time of the newest fresh reading of its device and kind.
+
+        Raises:
+            TroubleError: the store cannot be read.
+        """
+        try:
+            return self._pages.newest(reading, before)
+        except (StoreError, sqlite3.Error, OSError) as error:
+            raise TroubleError(f"the store cannot be read: {error}") from error
+
+
+def open_sink(configured: Configured, pages: Pages, say: Callable[[str, str], None]) -> Sink:
+    """Make a sink of what the user wants.
+
+    Raises:
+        click.UsageError: that is of no use.
+        MissingExtra: a library is not there.
+    """
+    try:
+        return configured.type.open(configured.values, Around(configured.name, pages, say))
+    except ValueError as error:
+        text = f"sink {configured.name}: {error}"
+    except OSError as error:
+        text = f"sink {configured.name}: {error.filename}: {error.strerror}"
+    raise click.UsageError(printable(text))
+
+
+class Outward:
+    """All sinks of a server. Its methods are for the main thread, in its loop.
+
+    Args:
+        wanted: what the user wants.
+        store: where the readings are.
+        log: is told what people should know.
+        page: makes what is shown over HTTP, if anything is.
+
+    Attributes:
+        names: of the sinks.
+        deliveries: one a sink, once `begin` has done its work; anybody may look.
+        pages: the store as sinks see it.
+
+    Raises:
+        click.UsageError, MissingExtra: a sink cannot be made.
+    """
+
+    def __init__(
+        self,
+        wanted: Sequence[Configured],
+        store: Store,
+        log: Log,
+        page: "Callable[[Outward], Page] | None" = None,
+    ) -> None:
+        self.names = [one.name for one in wanted]
+        self.deliveries: list[Delivery] = []
+        self.pages = Pages(store.path)
+        self._store = store
+        self._log = log
+        self._wanted = wanted
+        self._sinks = [open_sink(one, self.pages, self._say) for one in wanted]
+        self._page = None if page is None else page(self)
+        self._thread: Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()  # for the thread of the sinks
+        self._closing = False
+        self._idle = asyncio.Event()  # nothing is being written
+        self._idle.set()
+        self._written: list[SinkRow] = []
+
+    def _say(self, event: str, text: str) -> None:
+        """Tell people something, from whatever thread."""
+        if event == "sink-recovered":
+            act = partial(self._log.tell, event, printable(text))
+        else:
+            act = partial(self._log.complain, event, printable(text), time(), about=text)
+        self._main.call_soon_threadsafe(act)
+
+    def begin(self) -> None:
+        """Find out how far each sink has got, and let them begin; the store is open."""
+        self._main = asyncio.get_running_loop()
+        self.pages.path = self._store.path
+        now, last = time(), self._store.last_number
+        new = [
+            SinkRow(one.name, one.type.name, 0 if one.backfill else last, now)
+            for one in self._wanted
+        ]
+        found: list[list[SinkRow]] = []
+
+        def find(connection: sqlite3.Connection) -> None:
+            found[:] = register(connection, new)
+
+        self._store.do(find)
+        self._store.when_safe(lambda: self._begin(*found))
+
+    def _begin(self, rows: list[SinkRow], others: list[SinkRow]) -> None:
+        if self._closing:
+            return
+        for row in others:
+            text = (
+                f"the store keeps readings for the sink {row.name!r}, which is not configured now "
+                f"(to forget it: inverterproto sinks remove {row.name})"
+            )
+            self._log.tell("sink-unknown", printable(text), logging.WARNING)
+        if rows:
+            self._log.tell("sinks", printable(f"readings go to {', '.join(self.names)}"))
+        pace = Pace()
+        self.deliveries = [
+            Delivery(configured, sink, row, self.pages, pace, self._say)
+            for configured, sink, row in zip(self._wanted, self._sinks, rows, strict=True)
+        ]
+        self._thread = Thread(target=self._work, name="sinks", daemon=True)
+        self._thread.start()
+
+    # In the thread of the sinks
+
+    def _work(self) -> None:
+        asyncio.run(self._live())
+
+    async def _live(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        if self._closing:  # before the loop could be told
+            self._stop.set()
+        if self._page is not None:
+            await self._page.open()
+        look = asyncio.create_task(self.pages.look())
+        runs = {asyncio.create_task(self._run(one)): one for one in self.deliveries}
+        await self._stop.wait()
+        self.pages.end()
+        for run, delivery in runs.items():
+            if delivery.row.error is not None:
+                run.cancel()
+        if runs:
+            await asyncio.wait(runs, timeout=LAST_DELIVERY)
+        for task in (look, *runs):
+            task.cancel()
+        await asyncio.gather(look, *runs, return_exceptions=True)
+        await asyncio.gather(*(one.close() for one in self.deliveries))
+        if self._page is not None:
+            await self._page.close()
+        self.pages.close()
+
+    async def _run(self, delivery: Delivery) -> None:
+        """Let a delivery go on; a fault of ours in one of them is not the others'."""
+        while True:
+            try:
+                return await delivery.run()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                text = f"a fault of this program: sink {delivery.row.name}: {type(error).__name__}"
+                self._say("fault", text)
+                await asyncio.sleep(AFTER_A_FAULT)
+
+    # Back in the main thread
+
+    def turn(self) -> None:
+        """Write how far the sinks have got, unless that is being written."""
+        if not self._idle.is_set() or not self.deliveries:
+            return
+        unsaved = [one.unsaved() for one in self.deliveries]
+        rows = [row for row, _ in unsaved]
+        if rows == self._written:
+            return
+        aside = [each for _, some in unsaved for each in some]
+        self._idle.clear()
+        self._store.do(lambda connection: save(connection, rows, aside))
+        self._store.when_safe(partial(self._saved, rows, [some for _, some in unsaved]))
+
+    def _saved(self, rows: list[SinkRow], aside: list[list[SetAside]]) -> None:
+        self._idle.set()
+        self._written = rows
+        for delivery, some in zip(self.deliveries, aside, strict=True):
+            if some:
+                self._tell(partial(delivery.saved, some))
+
+    def _tell(self, act: Callable[[], object]) -> None:
+        """Let the thread of the sinks do something, if it is still there."""
+        with suppress(RuntimeError):  # it has just gone
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(act)
+
+    async def close(self) -> None:
+        """Let the sinks come to their end, and write how far they got."""
+        self._closing = True
+        self._tell(self._stop.set)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, LAST_WORD)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), LAST_DELIVERY)
+            self.turn()
