@@ -48,19 +48,22 @@ class CsvFile:
         self.columns = max(columns, self.columns, key=len)
         self._waiting.write(lines)
         if self._sections and self._sections[-1][1] == len(columns):
-            lines_before, _ = self._sections.pop()
+            size, _ = self._sections.pop()
         else:
-            lines_before = 0
-        self._sections.append((lines_before + len(lines), len(columns)))
+            size = 0
+        self._sections.append((size + len(lines), len(columns)))
         return True
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Write the table."""
         if not self._fixed:
             self._put(self._head())
             self._waiting.seek(0)
             for size, columns in self._sections:
                 self._give(size, b"," * (len(self.columns) - columns))
+
+    def close(self) -> None:
+        """Let go of what waits."""
         self._waiting.close()
 
     def _give(self, size: int, lacking: bytes) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from itertools import compress
+from operator import or_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inverterproto.reading import Reading, TimeSource
@@ -121,7 +122,7 @@ def page_of(rows: Sequence[Values], wanted: Wanted) -> Page:
         for place in batch.places if any(left) else ():
             left[place] = 0
         batches.append(_chosen(batch, wanted.columns) if wanted.columns else batch)
-    singles = [single for place in _ones(left) for single in _singles(place, rows[place], wanted)]
+    singles = [single for place in _ones(left) for single in singles_of(place, rows[place], wanted)]
     return Page(len(rows), batches, singles)
 
 
@@ -132,7 +133,7 @@ def _ones(left: bytearray) -> Iterator[int]:
         place = left.find(1, place + 1)
 
 
-def _singles(place: int, row: Values, wanted: Wanted) -> Iterator[Single]:
+def singles_of(place: int, row: Values, wanted: Wanted) -> Iterator[Single]:
     """Yield the readings of one record."""
     record = Row._make(row)
     for reading in record.kept().readings(wanted.confidence):
@@ -179,9 +180,11 @@ def _at(places: Sequence[int], values: Any) -> Any:  # noqa: ANN401 - of whateve
 def _chosen(batch: Batch, keys: Collection[str]) -> Batch:
     """Return a batch with some quantities only, where there is one of them at least."""
     columns = {key: batch.columns[key] for key in keys if key in batch.columns}
-    rows = [any(there) for there in zip(*(each.there.tolist() for each in columns.values()))]
-    if all(rows) and columns:
+    rows = [False] * len(batch.places)
+    for column in columns.values():
+        rows = list(map(or_, rows, column.there.tolist()))
+    if all(rows):
         return batch._replace(columns=columns)
-    lists = (list(compress(each, rows)) for each in batch[:-1])  # type: ignore[call-overload]
     few = {key: type(each)(each.values[rows], each.there[rows]) for key, each in columns.items()}
-    return Batch(*lists, few)  # type: ignore[arg-type]
+    lists: list[Any] = [list(compress(each, rows)) for each in batch[:-1]]
+    return Batch._make([*lists, few])

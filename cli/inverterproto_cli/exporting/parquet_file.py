@@ -16,7 +16,7 @@ from inverterproto_cli.exporting.page import Batch, Page, Single
 from inverterproto_cli.extra import MissingExtra
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 _AT_ONCE = 1 << 20
 _GROUP = 65_536
@@ -30,7 +30,7 @@ def require() -> None:
         MissingExtra: it cannot.
     """
     try:
-        import pyarrow.parquet  # noqa: F401
+        import pyarrow.parquet  # type: ignore[import-untyped]  # noqa: F401
     except ImportError as error:
         raise MissingExtra("Parquet needs pyarrow", "columns") from error
 
@@ -83,7 +83,7 @@ class ParquetFile:
             self._writer.close()
             self._writer = None
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Write the table."""
         if self._rows or not self._parts:
             self._held.append(_schema(self._columns).empty_table())
@@ -93,16 +93,22 @@ class ParquetFile:
         whole.seek(0)
         while piece := whole.read(_AT_ONCE):
             self._put(piece)
-        for part in {whole, *self._parts}:
+
+    def close(self) -> None:
+        """Let go of the parts."""
+        self._end_part()
+        for part in self._parts:
             part.close()
 
     def _together(self) -> IO[bytes]:
         """Return all parts as one file."""
         import pyarrow.parquet as pq
 
-        whole: IO[bytes] = TemporaryFile()
+        parts = list(self._parts)
+        whole: IO[bytes] = TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._parts.append(whole)
         with pq.ParquetWriter(whole, _schema(self._columns)) as writer:
-            for part in self._parts:
+            for part in parts:
                 part.seek(0)
                 source = pq.ParquetFile(part)
                 for group in range(source.num_row_groups):
@@ -170,79 +176,71 @@ def _table(page: Page, columns: Sequence[str]) -> Any:  # noqa: ANN401
     return table.take(np.argsort(places, kind="stable"))
 
 
+def _array(key: str, values: Any, there: Any) -> Any:  # noqa: ANN401
+    """Return a quantity's values, of the type that its column has."""
+    import pyarrow as pa
+
+    if lookup(key).unit is None:
+        texts = [str(value) if is_ else None for value, is_ in zip(values, there, strict=True)]
+        return pa.array(texts, pa.string())
+    return pa.array(values, pa.float64(), mask=~there)
+
+
+def _of_batch(batch: Batch, columns: Sequence[str]) -> Any:  # noqa: ANN401
+    told = {
+        "family": ["deye"] * len(batch.places),
+        "device": batch.devices,
+        "via": batch.loggers,
+        "kind": ["data"] * len(batch.places),
+        "time": _milliseconds(batch.times),
+        "time_source": batch.sources,
+        "historic": batch.historic,
+        "arrival": _milliseconds(batch.arrivals),
+        "answered": batch.answered,
+    }
+    arrays = {key: _array(key, *batch.columns[key]) for key in columns if key in batch.columns}
+    return _made({**told, **arrays}, columns)
+
+
+def _of_singles(singles: Sequence[Single], columns: Sequence[str]) -> Any:  # noqa: ANN401
+    import numpy as np
+
+    readings = [single.reading for single in singles]
+    told = {
+        "family": [each.family for each in readings],
+        "device": [each.device for each in readings],
+        "via": [each.via for each in readings],
+        "kind": [each.kind for each in readings],
+        "time": _milliseconds([each.time for each in readings]),
+        "time_source": [str(each.time_source) for each in readings],
+        "historic": [bool(each.historic) for each in readings],
+        "arrival": _milliseconds([each.row.arrival for each in singles]),
+        "answered": [each.row.answered for each in singles],
+    }
+    arrays = {}
+    for key in columns:
+        values = [each.values.get(key) for each in readings]
+        there = np.array([value is not None for value in values], np.bool_)
+        arrays[key] = _array(key, [0 if value is None else value for value in values], there)
+    return _made({**told, **arrays}, columns)
+
+
 def _milliseconds(times: Sequence[float | None]) -> list[int | None]:
     return [None if time is None else round(round(time, 3) * 1000) for time in times]
 
 
-def _made(told: dict[str, Any], schema: Any) -> Any:  # noqa: ANN401
+def _made(told: dict[str, Any], columns: Sequence[str]) -> Any:  # noqa: ANN401
     """Return a table of lists and arrays; what is not told is empty."""
     import pyarrow as pa
 
     count = len(told["kind"])
-    arrays = [
-        pa.array(told[field.name]).cast(field.type)
-        if field.name in told
-        else pa.nulls(count, field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _of_batch(batch: Batch, columns: Sequence[str]) -> Any:  # noqa: ANN401
-    import pyarrow as pa
-
-    count = len(batch.places)
     schema = _schema(columns)
-    told: dict[str, Any] = {
-        "family": ["deye"] * count,
-        "device": batch.devices,
-        "via": batch.loggers,
-        "kind": ["data"] * count,
-        "time": pa.array(_milliseconds(batch.times), pa.int64()),
-        "time_source": batch.sources,
-        "historic": batch.historic,
-        "arrival": pa.array(_milliseconds(batch.arrivals), pa.int64()),
-        "answered": pa.array(batch.answered, pa.string()),
-    }
-    for key in columns:
-        column = batch.columns.get(key)
-        if column is None:
-            continue
-        values = pa.array(
-            column.values.tolist() if column.values.dtype == object else column.values
-        )
-        told[key] = (
-            pa.array(column.values, mask=~column.there, from_pandas=False)
-            if values.type != pa.string()
-            else pa.array(column.values, pa.string(), mask=~column.there)
-        )
-    return _made(told, schema)
-
-
-def _of_singles(singles: Sequence[Single], columns: Sequence[str]) -> Any:  # noqa: ANN401
-    import pyarrow as pa
-
-    readings = [single.reading for single in singles]
-    told: dict[str, Any] = {
-        "family": pa.array([each.family for each in readings], pa.string()),
-        "device": pa.array([each.device for each in readings], pa.string()),
-        "via": pa.array([each.via for each in readings], pa.string()),
-        "kind": pa.array([each.kind for each in readings], pa.string()),
-        "time": pa.array(_milliseconds([each.time for each in readings]), pa.int64()),
-        "time_source": pa.array([str(each.time_source) for each in readings], pa.string()),
-        "historic": pa.array([each.historic for each in readings], pa.bool_()),
-        "arrival": pa.array(_milliseconds([each.row.arrival for each in singles]), pa.int64()),
-        "answered": pa.array([each.row.answered for each in singles], pa.string()),
-    }
-    for key in columns:
-        text = lookup(key).unit is None
-        values = [each.values.get(key) for each in readings]
-        told[key] = (
-            pa.array([None if value is None else str(value) for value in values], pa.string())
-            if text
-            else pa.array(
-                [value if isinstance(value, int | float) else None for value in values],
-                pa.float64(),
-            )
-        )
-    return _made(told, _schema(columns))
+    arrays = []
+    for field in schema:
+        if field.name not in told:
+            arrays.append(pa.nulls(count, field.type))
+        elif field.type == _text():
+            arrays.append(pa.array(told[field.name], pa.string()).dictionary_encode())
+        else:
+            arrays.append(pa.array(told[field.name], field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)

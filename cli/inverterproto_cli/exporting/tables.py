@@ -96,7 +96,6 @@ class JsonLines:
 
     def _of(self, name: str) -> Texts:
         """Return the texts of a value with its name before it and a comma behind."""
-
         texts = self._texts.get(name)
         if texts is None:
             head = f"{json.dumps(name)}: "

@@ -13,11 +13,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from inverterproto.reading import Reading
 from inverterproto_cli.csv_table import in_order
-from inverterproto_cli.exporting.page import Page, Wanted, page_of
+from inverterproto_cli.exporting.page import Page, Wanted, page_of, singles_of
 from inverterproto_cli.exporting.tables import CsvLines, JsonLines
 from inverterproto_cli.store.schema import open_for_reading
-from inverterproto_cli.store.selection import Stretch, rows
+from inverterproto_cli.store.selection import Row, Stretch, rows
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -69,6 +70,12 @@ class Worker:
         """Return the readings of a stretch."""
         return page_of(rows(self._connection, stretch), self._wanted)
 
+    def readings(self, stretch: Stretch) -> Iterator[tuple[Row, Reading]]:
+        """Yield the readings of a stretch, each by itself."""
+        for values in rows(self._connection, stretch):
+            for single in singles_of(0, values, self._wanted):
+                yield single.row, single.reading
+
     def lines(self, stretch: Stretch, columns: tuple[str, ...]) -> Lines:
         """Return the lines of a stretch.
 
@@ -88,10 +95,15 @@ class Worker:
         self._connection.close()
 
 
-def default_processes(records: int) -> int:
-    """Return how many processes are worth their while."""
+def default_processes(records: int, *, layouts: bool) -> int:
+    """Return how many processes are worth their while.
+
+    Args:
+        records: that are exported.
+        layouts: whether this process has layouts that another one would not know.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return 1 if records < WORTHWHILE else min(cores or 1, MOST)
+    return 1 if layouts or records < WORTHWHILE else min(cores or 1, MOST)
 
 
 def lines_of(
@@ -147,7 +159,7 @@ _worker: Worker | None = None
 
 def _begin(job: Job) -> None:
     """Begin a process."""
-    global _worker  # noqa: PLW0603 - a process of a pool has no other place
+    global _worker
     from threading import Thread
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends us

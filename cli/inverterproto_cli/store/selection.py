@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from inverterproto_cli.store.reader import Kept
 
-_LAST = 1 << 62
-"""No record has so great a number."""
+EVERYTHING = 1 << 62
+"""More than any store has: no record has so great a number."""
 _ROW = (
     "SELECT CAST(time AS REAL), CAST(arrival AS REAL), CAST(family AS TEXT), CAST(kind AS TEXT), "
     "historic, CAST(answered AS TEXT), CAST(source AS TEXT), CAST(frame AS BLOB) FROM record "
@@ -21,6 +21,17 @@ _ROW = (
 _DATED = "WHERE known = 1 AND (time, id) > (?, ?) AND (time, id) <= (?, ?) "
 _UNDATED = (
     "WHERE known = 1 AND time IS NULL AND id > ? AND id <= ? AND arrival >= ? AND arrival < ? "
+)
+
+_CAME = (
+    "WHERE record.id > ? AND record.id <= ? AND coalesce(time, arrival) >= ? "
+    "AND coalesce(time, arrival) < ? "
+)
+_FRAME = (
+    "SELECT CAST(arrival AS REAL), CAST(sender AS TEXT), CAST(device.serial AS TEXT), "
+    "CAST(carrier.serial AS TEXT), CAST(frame AS BLOB) FROM record "
+    "LEFT JOIN device ON device.id = record.device "
+    "LEFT JOIN device AS carrier ON carrier.id = record.via "
 )
 
 Values = tuple[object, ...]
@@ -40,10 +51,21 @@ class Row(NamedTuple):
 
     def kept(self) -> Kept:
         """Return the record, without what no reading tells."""
+        masked = False
         return Kept(
             0, None, self.family, self.kind, None, None, "", self.historic, self.answered,
-            self.arrival, None, self.time, self.source, None, 0, None, False, self.frame,
+            self.arrival, None, self.time, self.source, None, 0, None, masked, self.frame,
         )  # fmt: skip
+
+
+class FrameRow(NamedTuple):
+    """The bytes of a record, and where they came from."""
+
+    arrival: float
+    sender: str
+    device: str | None
+    via: str | None
+    frame: bytes
 
 
 class Stretch(NamedTuple):
@@ -85,11 +107,7 @@ class Selection:
                 "SELECT id FROM device WHERE serial = ?1 OR via = ?1", (device,)
             ).fetchall()
             numbers = ", ".join(str(number) for (number,) in found)
-            self._whose = f"AND device IN ({numbers}) "
-
-    def count(self) -> int:
-        """Return how many records there are."""
-        return sum(stretch.size for stretch in self.stretches(_LAST))
+            self._whose = f"AND record.device IN ({numbers}) "
 
     def stretches(self, size: int) -> Iterator[Stretch]:
         """Yield stretches of so many records; the last one of each kind has what is left."""
@@ -103,7 +121,13 @@ class Selection:
             size,
         )
         yield from self._cut(
-            f"{_UNDATED}{self._whose}ORDER BY id ", "id", (-1,), (_LAST,), self._span, size
+            f"{_UNDATED}{self._whose}ORDER BY id ", "id", (-1,), (EVERYTHING,), self._span, size
+        )
+
+    def arrivals(self, size: int) -> Iterator[Stretch]:
+        """Yield stretches of records, known or not, as they came."""
+        yield from self._cut(
+            f"{_CAME}{self._whose}ORDER BY record.id ", "id", (-1,), (EVERYTHING,), self._span, size
         )
 
     def _cut(
@@ -135,3 +159,14 @@ class Selection:
 def rows(connection: sqlite3.Connection, stretch: Stretch) -> list[Values]:
     """Return the records of a stretch, as the values of a `Row` each."""
     return connection.execute(_ROW + stretch.condition, stretch.values).fetchall()
+
+
+def frame_rows(connection: sqlite3.Connection, stretch: Stretch) -> list[FrameRow]:
+    """Return the bytes of a stretch's records."""
+    found = connection.execute(_FRAME + stretch.condition, stretch.values).fetchall()
+    return [FrameRow._make(row) for row in found]
+
+
+def total(stretches: Iterator[Stretch]) -> int:
+    """Return how many records there are."""
+    return sum(stretch.size for stretch in stretches)
