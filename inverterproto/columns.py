@@ -44,6 +44,10 @@ class Column(NamedTuple):
     values: "Numbers"
     there: "Rows"
 
+    def of_objects(self) -> "Column":
+        """Return it with values of Python's own, each of its own type."""
+        return self._replace(values=self.values.astype(object))
+
 
 def has_column(field: Field) -> bool:
     """Return whether a field's values are numbers that columns can hold."""

@@ -156,8 +156,9 @@ def _block(lot: _Lot, confidence: str) -> Block | None:
         for source in published(lot.layout, confidence, lot.trackers, lot.phases)
         if source.name in fields
     ]
-    keys = {source.key for source in sources}
-    if len(keys) < len(sources) or not all(has_column(fields[each.name]) for each in sources):
+    if len({source.key for source in sources}) < len(sources):
+        return None
+    if not all(_is_column(fields[source.name], source) for source in sources):
         return None
     measured = _Measured(_told(lot, [(fields[each.name], each) for each in sources]))
     if lot.phases is None:
@@ -170,6 +171,12 @@ def _block(lot: _Lot, confidence: str) -> Block | None:
     devices, loggers = _names(lot)
     historic = lot.table[:, PAYLOAD_AT] & HISTORIC != 0
     return Block(lot.rows, measured.columns, devices, loggers, historic)
+
+
+def _is_column(field: Field, source: Published) -> bool:
+    """Return whether a quantity is numbers, or a state by its names."""
+    is_state = lookup(source.key).unit is None
+    return has_column(field) and (source.names is None or is_state)
 
 
 def _told(lot: _Lot, sources: Sequence[tuple[Field, Published]]) -> dict[str, Column]:
@@ -257,7 +264,7 @@ class _Measured:
         there = np.ones(len(total), np.bool_)
         for part, column in zip(parts, present, strict=True):
             wanted = np.ones(len(total), np.bool_) if needed else self._told[part]
-            total = np.where(wanted, total + column.values, total)
+            total = np.where(wanted, total + column.values.astype(np.float64), total)
             told |= wanted
             there &= ~wanted | column.there
         self._add(key, Column(rounded(total, 4), told & there))
@@ -267,8 +274,12 @@ class _Measured:
         import numpy as np
 
         column = _possible(key, column)
-        told, own = self._told.get(key), self.columns.get(key)
-        if told is not None and own is not None:
+        own, told = self.columns.get(key), self._told.get(key)
+        if own is not None and told is not None:
+            if told.all():
+                return
+            if own.values.dtype != column.values.dtype:  # integers stay integers
+                own, column = own.of_objects(), column.of_objects()
             values = np.where(told, own.values, column.values)
             column = Column(values, np.where(told, own.there, column.there))
         self.columns[key] = column

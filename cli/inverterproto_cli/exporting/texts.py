@@ -52,9 +52,11 @@ class Texts(dict[Any, str]):
         A negative zero is spelled as such, though it equals zero.
         """
         values, there = column
-        texts = self.of(values.tolist())
-        odd = [] if values.dtype != float else ((values == 0) & _negative(values)).nonzero()[0]
-        if there.all() and not len(odd):
+        odd = _negative_zeros(values)
+        values = values + 0.0 if odd else values
+        same = values.size and (values == values[0]).all()
+        texts = self.of(values[:1].tolist() if same else values.tolist())
+        if there.all() and not odd:
             return texts
         texts = list(repeat(texts, len(values))) if isinstance(texts, str) else list(texts)
         for row in odd:
@@ -64,10 +66,13 @@ class Texts(dict[Any, str]):
         return texts if any(texts) else ""
 
 
-def _negative(values: Any) -> Any:  # noqa: ANN401 - arrays
+def _negative_zeros(values: Any) -> list[int]:  # noqa: ANN401 - an array
     import numpy as np
 
-    return np.signbit(values)
+    if values.dtype != np.float64:
+        return []
+    found: list[int] = ((values == 0) & np.signbit(values)).nonzero()[0].tolist()
+    return found
 
 
 def joined(cells: Sequence[Cells], between: str, count: int) -> list[str]:

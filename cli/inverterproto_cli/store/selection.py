@@ -157,8 +157,20 @@ class Selection:
 
 
 def rows(connection: sqlite3.Connection, stretch: Stretch) -> list[Values]:
-    """Return the records of a stretch, as the values of a `Row` each."""
-    return connection.execute(_ROW + stretch.condition, stretch.values).fetchall()
+    """Return the records of a stretch, as the values of a `Row` each.
+
+    Texts are read as SQLite's module does it itself, which takes a third of the time; where a
+    damaged file has one that is none, as everywhere else.
+    """
+    own = connection.text_factory
+    try:
+        connection.text_factory = str
+        return connection.execute(_ROW + stretch.condition, stretch.values).fetchall()
+    except sqlite3.OperationalError:
+        connection.text_factory = own
+        return connection.execute(_ROW + stretch.condition, stretch.values).fetchall()
+    finally:
+        connection.text_factory = own
 
 
 def frame_rows(connection: sqlite3.Connection, stretch: Stretch) -> list[FrameRow]:
