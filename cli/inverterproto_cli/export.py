@@ -125,8 +125,8 @@ def command(
     inverterproto export --device 2301234567 -o inverter.parquet
     inverterproto export --frames --since yesterday | inverterproto sanitize - -o shared.jsonl
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
+    from inverterproto_cli.exporting import page as pages
     from inverterproto_cli.exporting.forms import FORMS
-    from inverterproto_cli.exporting.page import SIZE, Wanted
     from inverterproto_cli.exporting.working import Job, default_processes
     from inverterproto_cli.local_time import parse_since
     from inverterproto_cli.show import printable
@@ -146,7 +146,7 @@ def command(
     )
     path = path_of(store_path)
     check_place(output, (str(path),), force=force)
-    job = Job(path, Wanted(confidence.upper(), columns), name)
+    job = Job(path, pages.Wanted(confidence.upper(), columns), name)
     with explained(path), closing(open_for_reading(path)) as connection:
         selection = Selection(connection, *asked_for)
         cut = selection.arrivals if frames else selection.stretches
@@ -155,7 +155,7 @@ def command(
             processes = default_processes(records, layouts=_own_layouts())
         try:
             with stoppable(), _progress(records, quiet=quiet) as done, _writing(output) as put:
-                for count in FORMS[name](job, cut(SIZE), put, processes):
+                for count in FORMS[name](job, cut(pages.SIZE), put, processes):
                     done(count)
         except SourceError as error:
             raise click.ClickException(printable(str(error))) from error

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 _AT_ONCE = 1 << 20
-_GROUP = 65_536
+GROUP = 65_536
 """Rows of a group: columns of so many compress well, and are held."""
 
 
@@ -61,7 +61,7 @@ class ParquetFile:
         table = _table(page, self._columns)
         self._held.append(table)
         self._rows += table.num_rows
-        if self._rows >= _GROUP:
+        if self._rows >= GROUP:
             self._flush()
 
     def _flush(self) -> None:
@@ -75,7 +75,7 @@ class ParquetFile:
             self._written = self._columns
             self._writer = pq.ParquetWriter(self._parts[-1], _schema(self._columns))
         whole = [_with_columns(table, self._columns) for table in self._held]
-        self._writer.write_table(pa.concat_tables(whole), row_group_size=_GROUP)
+        self._writer.write_table(pa.concat_tables(whole), row_group_size=GROUP)
         self._held, self._rows = [], 0
 
     def _end_part(self) -> None:
