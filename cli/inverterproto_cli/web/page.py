@@ -89,19 +89,8 @@ class Page:
             click.ClickException: it cannot be had; the message is one clear line.
         """
         self._main = MainThread(watch)
-        port, missing = self._http.address.port, None
-        for family, place in self._http.places:
-            try:
-                one = _bound(family, (place[0], port, *place[2:]))
-            except OSError as error:
-                missing = error
-                if error.errno in _NOT_HERE:  # a machine without IPv6 may have a name for it
-                    continue
-                break
-            self._sockets.append(one)
-            port = one.getsockname()[1]  # the same for all that a name stands for
-        if missing is not None and (not self._sockets or missing.errno not in _NOT_HERE):
-            raise click.ClickException(why_not(self._http.address, missing)) from missing
+        self._sockets = _bound(self._http)
+        port = self._sockets[0].getsockname()[1]
         where = Address(self._http.address.host, port)
         who = "nothing but this machine itself reaches it" if self._http.inward else ""
         if self._http.token is not None:
@@ -263,7 +252,31 @@ class Page:
         await response.write(f'{before}], "next": {json.dumps(behind)}}}\n'.encode())
 
 
-def _bound(family: int, place: tuple[object, ...]) -> socket.socket:
+def _bound(http: Http) -> list[socket.socket]:
+    """Return sockets that listen, of one port at all addresses that are wanted.
+
+    Raises:
+        click.ClickException: they cannot be had.
+    """
+    sockets: list[socket.socket] = []
+    port, missing = http.address.port, None
+    for family, place in http.places:
+        try:
+            sockets.append(_listening(family, (place[0], port, *place[2:])))
+        except OSError as error:
+            missing = error
+            if error.errno in _NOT_HERE:  # a machine without IPv6 may have a name for it
+                continue
+            break
+        port = sockets[-1].getsockname()[1]
+    if missing is not None and (not sockets or missing.errno not in _NOT_HERE):
+        for one in sockets:
+            one.close()
+        raise click.ClickException(why_not(http.address, missing)) from missing
+    return sockets
+
+
+def _listening(family: int, place: tuple[object, ...]) -> socket.socket:
     """Return a socket that listens.
 
     Raises:
