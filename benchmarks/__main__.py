@@ -25,6 +25,7 @@ GROUPS = {
     "connections": "connections",
     "relay": "relay",
     "sinks": "sinks",
+    "mqtt": "mqtt",
 }
 """Every group of rows and its module, which has a TITLE and a `run`."""
 

@@ -32,14 +32,15 @@ COMMANDS = {
     "export": "Write what the store holds to a file: CSV, JSON lines, Parquet, or the bytes.",
     "unknown": "Show what devices said that nobody understands.",
     "sinks": "Show how far each sink has got, try one, or forget one.",
+    "mqtt": "Show what the MQTT sink has left at a broker, and empty it.",
     "config": "Show which options are in force and where they come from.",
     "fake-battery": "Be an AlphaESS battery: send messages to a server, and check what it replies.",
     "fake-inverter": "Be a logger stick: send an inverter's records to a server, and check what it "
     "replies.",
 }
 """Every command with its line in `--help`; `fake-server` lives in `fake_server.py`."""
-_MODULES = {"sinks": "show_sinks"}
-"""Where a command lives whose name is that of a package."""
+_MODULES = {"mqtt": "mqtt_topics", "sinks": "show_sinks"}
+"""Where a command lives whose name is that of a package, or could be taken for one."""
 
 
 class LazyGroup(click.Group):

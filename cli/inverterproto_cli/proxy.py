@@ -14,6 +14,7 @@ from inverterproto_cli.address import Address, parse_address
 from inverterproto_cli.server.answer_options import answering, answering_options
 from inverterproto_cli.server.options import ports_of, serving_options
 from inverterproto_cli.sinks.settings import SinkCommand, sink_options
+from inverterproto_cli.web.options import web_options
 
 if TYPE_CHECKING:
     from inverterproto_cli.relay.cloud import Cloud
@@ -91,6 +92,7 @@ _RIGHTS = {
 )
 @answering_options
 @sink_options
+@web_options
 def command(**options: Any) -> None:  # noqa: ANN401 - those above
     """Pass devices on to their clouds, and keep what they say.
 

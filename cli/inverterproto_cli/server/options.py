@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from inverterproto_cli.server.capturing import Capture
     from inverterproto_cli.server.outlet import Outlet
     from inverterproto_cli.sinks.outward import Outward
+    from inverterproto_cli.web.options import Http
+    from inverterproto_cli.web.page import Page
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MIB = 1 << 20
@@ -251,7 +254,7 @@ class Serving:
         describe: where records are kept, for people.
         quiet: whether only what is wrong is told.
         capture: of all that passes, if it is wanted.
-        outward: has the sinks, if there are any.
+        outward: has the sinks, and what is shown over HTTP, if there is any of it.
     """
 
     keeper: Keeper
@@ -277,7 +280,7 @@ class Serving:
         capture = _capture(options["capture"], options["capture_size"] * _MIB, log)
         outlets = [set_up(options["log_format"], verbose=options["verbose"], quiet=quiet)]
         store, describe = _store(options, log)
-        outward = _outward(store, log)
+        outward = _outward(store, log, options)
         show = None
         if not quiet:
             from inverterproto_cli.server.live import Live
@@ -328,19 +331,36 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     return store, f"records are kept in {path}"
 
 
-def _outward(store: Store | NoStore, log: Log) -> "Outward | None":
-    """Return what has the sinks, if the user wants any."""
+def _outward(store: Store | NoStore, log: Log, options: Mapping[str, Any]) -> "Outward | None":
+    """Return what has the sinks and shows something over HTTP, if the user wants either."""
     from inverterproto_cli.sinks.settings import configured
+    from inverterproto_cli.web.options import http_of
 
-    wanted = configured(click.get_current_context())
-    if not wanted:
+    wanted, http = configured(click.get_current_context()), http_of(options)
+    if not wanted and http is None:
         return None
-    if isinstance(store, NoStore):
+    if wanted and isinstance(store, NoStore):
         names = ", ".join(one.name for one in wanted)
         raise click.UsageError(f"sinks ({names}) read from the store, and --no-store has none.")
     from inverterproto_cli.sinks.outward import Outward
 
-    return Outward(wanted, store, log)
+    return Outward(wanted, store, log, None if http is None else _page(http, log))
+
+
+def _page(http: "Http", log: Log) -> "Callable[[Outward], Page]":
+    """Return what makes what is shown over HTTP.
+
+    Raises:
+        MissingExtra: a library is not there.
+    """
+    try:
+        from inverterproto_cli.web.page import Page
+    except ImportError as error:
+        from inverterproto_cli.extra import MissingExtra
+
+        text = "--http is served with the libraries aiohttp and prometheus-client"
+        raise MissingExtra(text, "http") from error
+    return partial(Page, http, log)
 
 
 def _capture(path: str | None, most: int, log: Log) -> "Capture | None":

@@ -141,11 +141,14 @@ async def serve(
     try:
         keeper.open()
         bound = await listen(listener, ports)
+        watch = Watch(listener, serving)
+        if serving.outward is not None:
+            serving.outward.bind(watch)
         what = serving.describe if begin is None else f"{await begin()}; {serving.describe}"
         log.tell("listening", start_line(bound, what))
         if serving.outward is not None:
             serving.outward.begin()
-        await _look_after(listener.stopping, Watch(listener, serving))
+        await _look_after(listener.stopping, watch)
         log.tell("stopping", "stopping")
     finally:
         await listener.close()
@@ -171,12 +174,17 @@ async def _look_after(stop: asyncio.Event, watch: "Watch") -> None:
 
 
 class Watch:
-    """What is done once a second."""
+    """What is done once a second.
+
+    Attributes:
+        listener: what is looked after.
+        turned: when it was done last, by the listener's ticks; anybody may look.
+    """
 
     def __init__(self, listener: Listener, serving: Serving) -> None:
-        self._listener = listener
+        self.listener = listener
         self._serving = serving
-        self._begin = listener.ticks()
+        self._begin = self.turned = listener.ticks()
         self._hinted = False
         self._requests = Requests(
             serving.keeper,
@@ -188,8 +196,8 @@ class Watch:
 
     def turn(self) -> None:
         """Do it; a fault of ours is told, and the next turn comes all the same."""
-        listener, serving = self._listener, self._serving
-        now = listener.clock()
+        listener, serving = self.listener, self._serving
+        now, self.turned = listener.clock(), listener.ticks()
         try:
             listener.sweep()
             serving.keeper.settle(now)

@@ -165,7 +165,8 @@ def _present(said: Mapping[str, object]) -> dict[str, object]:
 def _template(quantity: Quantity) -> str:
     value = f"value_json.{quantity.key}"
     if quantity.unit is None:
-        return f"{{{{ {value} if {value} is defined else this.state }}}}"
+        known = "'unknown' if this.state == 'unavailable' else this.state"
+        return f"{{{{ {value} if {value} is defined else {known} }}}}"
     return f"{{{{ {value} | default('') }}}}"
 
 

@@ -4,10 +4,14 @@ What it does stands in `mqtt_sink.py`, which needs paho and is imported when one
 """
 
 from collections.abc import Mapping
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from inverterproto_cli.extra import MissingExtra
 from inverterproto_cli.sinks.sink import Setting, Sink, SinkType, Surroundings
+
+if TYPE_CHECKING:
+    from inverterproto_cli.sinks.mqtt_options import Options
 
 BROKER_SETTINGS = (
     Setting(
@@ -59,23 +63,27 @@ SETTINGS = (
 )
 
 
-def open_mqtt(values: Mapping[str, Any], around: Surroundings) -> Sink:
-    """Make an MQTT sink.
+def options_for(values: Mapping[str, Any]) -> "Options":
+    """Return what the values of all settings say.
 
     Raises:
         ValueError: a setting is of no use.
         MissingExtra: paho is missing.
         OSError: a file cannot be read.
     """
-    try:
-        from inverterproto_cli.sinks.mqtt_sink import MqttSink
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "paho":
-            raise
-        raise MissingExtra("The MQTT sink needs paho-mqtt", "mqtt") from error
+    if find_spec("paho") is None:
+        raise MissingExtra("MQTT needs paho-mqtt", "mqtt")
     from inverterproto_cli.sinks.mqtt_options import options_of
 
-    return MqttSink(options_of(values), around)
+    return options_of(values)
+
+
+def open_mqtt(values: Mapping[str, Any], around: Surroundings) -> Sink:
+    """Make an MQTT sink; what it raises is told at `options_for`."""
+    options = options_for(values)
+    from inverterproto_cli.sinks.mqtt_sink import MqttSink
+
+    return MqttSink(options, around)
 
 
 MQTT = SinkType("mqtt", "MQTT and Home Assistant", SETTINGS, open_mqtt)

@@ -41,6 +41,8 @@ from inverterproto_cli.sinks.mqtt_broker import (
 from inverterproto_cli.sinks.mqtt_socket import SocketWatch
 from inverterproto_cli.sinks.sink import TroubleError
 
+VERSIONS = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
+"""The versions of MQTT, in the order in which they are tried."""
 CONNECTING = 5.0
 """Seconds for each of: an address of the broker, its TLS, its CONNACK."""
 PATIENCE = 20.0
@@ -380,7 +382,7 @@ async def open_connection(
     Raises:
         TroubleError: it cannot be done now.
     """
-    for version in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
+    for version in VERSIONS:
         connection = Connection(broker, version, client_id, will, hear)
         try:
             await connection.begin()

@@ -16,6 +16,7 @@ from inverterproto_cli.sinks.mqtt_broker import Broker
 from inverterproto_cli.sinks.topics import Topics
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
+_WHAT_A_BROKER_IS = "broker is mqtt://HOST:PORT or mqtts://HOST:PORT (for TLS)"
 _LONGEST = 200
 """Bytes of a prefix, name, area, unique id or topic of the user's."""
 _is_object_id = re.compile(r"[a-z0-9_]+").fullmatch
@@ -96,12 +97,12 @@ def _address(text: str) -> tuple[str, Address]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"broker is no URL: {error}") from None
+    except ValueError:
+        raise ValueError(_WHAT_A_BROKER_IS) from None
     if "@" in parts.netloc:
         raise ValueError("broker holds a user or password: set user and password instead")
     if parts.scheme not in _PORTS or not host or parts.path.strip("/") or parts.query:
-        raise ValueError("broker is mqtt://HOST:PORT or mqtts://HOST:PORT (for TLS)")
+        raise ValueError(_WHAT_A_BROKER_IS)
     return parts.scheme, Address(host, port or _PORTS[parts.scheme])
 
 
@@ -154,17 +155,17 @@ def _texts(table: Mapping[str, Any] | None, where: str) -> dict[str, str]:
 def _aliases(tables: Mapping[str, Any]) -> dict[str, dict[str, Alias]]:
     """Return serial → key → alias."""
     found: dict[str, dict[str, Alias]] = {}
-    taken: dict[str, str] = {}
+    taken: dict[tuple[str, str], str] = {}
     for serial, table in tables.items():
         where = f'alias."{serial}"'
         if not isinstance(table, dict):
             raise ValueError(f"{where} is a table of quantities")
         found[serial] = {key: _alias(entry, f"{where}.{key}", key) for key, entry in table.items()}
         for key, alias in found[serial].items():
-            for text in filter(None, (alias.unique_id, alias.topic, alias.object_id)):
-                place = f"{where}.{key}"
-                if taken.setdefault(f"{text}", place) != place:
-                    raise ValueError(f"{place}: {text!r} is taken by {taken[text]}")
+            place = f"{where}.{key}"
+            for name, text in alias._asdict().items():
+                if text and taken.setdefault((name, text), place) != place:
+                    raise ValueError(f"{place}: {name} {text!r} is taken by {taken[name, text]}")
     return found
 
 

@@ -219,7 +219,7 @@ def _given(context: click.Context, kind: SinkType) -> Iterator[tuple[str, Any]]:
         value = context.params.get(parameter)
         if setting.secret:
             if value is not None:
-                yield setting.key, _read_secret(value, f"{flag}-file")
+                yield setting.key, read_secret(value, f"{flag}-file")
             else:
                 for variable in (variable_of(flag), *setting.environment):
                     if os.environ.get(variable):
@@ -247,7 +247,7 @@ def _configured(
             continue
         plain = key.removesuffix("-file")
         if key not in known and plain in known and known[plain].secret:
-            values[plain] = _read_secret(str(value), f"{where} {key}")
+            values[plain] = read_secret(str(value), f"{where} {key}")
             continue
         if key not in known:
             raise click.UsageError(f"{where}: a sink of type {kind.name} has no {spelled!r}.")
@@ -296,7 +296,7 @@ def _check(setting: Setting, value: object, where: str) -> None:
         raise click.UsageError(f"{where} is {_CALLED[setting.kind]}{shown}.")
 
 
-def _read_secret(path: str, where: str) -> str:
+def read_secret(path: str, where: str) -> str:
     """Return what a file holds, without the end of its line.
 
     Raises:
