@@ -118,10 +118,15 @@ _days = Texts(lambda day: utc_text(day * _DAY)[:10])
 
 def time_texts(times: Sequence[float | None]) -> list[str]:
     """Return times as `utc_text` spells them, and nothing for None."""
+    known = [time for time in times if time is not None]
+    if len(known) < len(times):
+        return ["" if time is None else utc_text(time) for time in times]
+    return _time_texts(known)
+
+
+def _time_texts(times: Sequence[float]) -> list[str]:
     import numpy as np
 
-    if None in times:
-        return ["" if time is None else utc_text(time) for time in times]
     scaled = np.array(times, np.float64) * 1000
     total, milliseconds = np.divmod(np.rint(scaled).astype(np.int64), 1000)
     days, seconds = np.divmod(total, _DAY)
@@ -135,5 +140,5 @@ def time_texts(times: Sequence[float | None]) -> list[str]:
     # Where the product may have come to stand on the other side of a half.
     near = np.abs(np.abs(scaled - np.trunc(scaled)) - 0.5) < _NEAR_TIE
     for row in near.nonzero()[0].tolist():
-        texts[row] = utc_text(times[row])  # type: ignore[arg-type] - none is None
+        texts[row] = utc_text(times[row])
     return texts
