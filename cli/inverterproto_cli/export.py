@@ -116,9 +116,10 @@ def command(
     processes: int | None,
     quiet: bool,  # noqa: FBT001
 ) -> None:
-    """Write what the store holds: readings by today's layouts, or the bytes themselves.
+    """Write what the store holds: readings for other programs, or the bytes.
 
-    By the time of measuring, the oldest first; what has no time comes last, as it came.
+    Readings are decoded by today's layouts. They come by the time of measuring, the oldest first;
+    what has no time comes last.
 
     \b
     inverterproto export --since 2024-01-01 --until 2025-01-01 -o 2024.csv

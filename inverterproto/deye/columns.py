@@ -11,7 +11,6 @@ texts among their quantities, damaged frames, rare ones) is left out: `Message` 
 A property test holds blocks and messages to the same readings.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,13 +60,13 @@ def blocks(frames: Sequence[bytes], confidence: str = "B") -> Iterator[Block]:
     """
     import numpy as np
 
-    lengths: dict[int, list[int]] = defaultdict(list)
-    for row, frame in enumerate(frames):
-        lengths[len(frame)].append(row)
-    for length, rows in lengths.items():
+    lengths = np.fromiter(map(len, frames), np.int64, len(frames))
+    for length in _distinct(lengths):
+        rows = np.flatnonzero(lengths == length)
         if length >= _SHORTEST and len(rows) >= LEAST:
-            table = table_of([frames[row] for row in rows])
-            yield from _of_length(table, np.array(rows), confidence)
+            alike = len(rows) == len(frames)
+            table = table_of(frames if alike else [frames[row] for row in rows.tolist()])
+            yield from _of_length(table, rows, confidence)
 
 
 class _Lot(NamedTuple):
@@ -165,6 +164,8 @@ def _block(lot: _Lot, confidence: str) -> Block | None:
         measured.drop_dead_phases()
     measured.derive(pv_inputs(lot.layout, lot.trackers))
     some = measured.rows_with_any(len(lot.rows))
+    if not some.any():
+        return None
     if not some.all():
         lot = lot.among(some)
         measured.keep(some)
@@ -323,10 +324,15 @@ def _names(lot: _Lot) -> tuple[list[str], list[str]]:
     if field is not None and isinstance(field.type, Octets):
         own = lot.table[:, PAYLOAD_AT + field.offset : PAYLOAD_AT + field.end]
     both = np.hstack((logger, own))
+    if (both == both[0]).all():
+        both = both[:1]
     told = both.view(f"V{both.shape[1]}")[:, 0].tolist()
     names = {}
     for raw in set(told):
         via = str(int.from_bytes(raw[:4], "little"))
         serial = None if field is None or len(raw) == 4 else field.to_value(raw[4:])
         names[raw] = device_of(serial, via), via
+    if len(told) < len(lot.rows):
+        [(device, via)] = names.values()
+        return [device] * len(lot.rows), [via] * len(lot.rows)
     return [names[raw][0] for raw in told], [names[raw][1] for raw in told]

@@ -2,10 +2,10 @@
 
 To spell a number takes ten times as long as to look it up, and measured values come again and
 again: each column keeps the texts of its last values. Times are put together from texts of their
-day, their second of the day and their millisecond.
+day, minute, second and millisecond.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MOST = 8192
 """Texts that are kept of a column from one page to the next."""
+_WORTH = 4
+"""So often each of them must be asked for."""
 _DAY = 86_400
 _NEAR_TIE = 1e-3
 
@@ -34,17 +36,29 @@ class Texts(dict[Any, str]):
     def __init__(self, spell: Callable[[Any], str]) -> None:
         super().__init__()
         self._spell = spell
+        self._asked = 0
+        self._ever_new = False
 
     def __missing__(self, value: Any) -> str:  # noqa: ANN401 - a cell's
         text = self[value] = self._spell(value)
         return text
 
-    def of(self, values: Iterable[Any]) -> Cells:
-        """Return the texts of some values."""
+    def of(self, values: Sequence[Any]) -> Cells:
+        """Return the texts of some values, of which the most may be the same."""
+        same = bool(values) and values.count(values[0]) == len(values)
+        return self[values[0]] if same else self._each(values)
+
+    def _each(self, values: Sequence[Any]) -> list[str]:
+        """Return the text of each value."""
         if len(self) > _MOST:
+            # Where hardly any comes again, looking for it takes longer than to spell it.
+            self._ever_new = self._asked < _WORTH * len(self)
+            self._asked = 0
             self.clear()
-        texts = list(map(self.__getitem__, values))
-        return texts[0] if texts and texts.count(texts[0]) == len(texts) else texts
+        if self._ever_new:
+            return list(map(self._spell, values))
+        self._asked += len(values)
+        return list(map(self.__getitem__, values))
 
     def of_column(self, column: "Column") -> Cells:
         """Return the texts of what was measured; nothing where it was not.
@@ -55,7 +69,7 @@ class Texts(dict[Any, str]):
         odd = _negative_zeros(values)
         values = values + 0.0 if odd else values
         same = values.size and (values == values[0]).all()
-        texts = self.of(values[:1].tolist() if same else values.tolist())
+        texts: Cells = self[values[:1].tolist()[0]] if same else self._each(values.tolist())
         if there.all() and not odd:
             return texts
         texts = list(repeat(texts, len(values))) if isinstance(texts, str) else list(texts)
@@ -89,12 +103,14 @@ def joined(cells: Sequence[Cells], between: str, count: int) -> list[str]:
     return list(map(between.join, zip(*columns)))  # noqa: B905 - some repeat for ever
 
 
+_MINUTES = [f"T{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)]
+_SECONDS = [f"{second:02}" for second in range(60)]
+
+
 @cache
-def _clock() -> tuple[list[str], list[str]]:
-    """Return the texts of all seconds of a day, and of all milliseconds of a second."""
-    minutes = [f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60)]
-    seconds = [f"T{minute}:{second:02}" for minute in minutes for second in range(60)]
-    return seconds, ["Z", *(f".{number:03}Z" for number in range(1, 1000))]
+def _parts() -> list[str]:
+    """Return the ends of times by their millisecond."""
+    return ["Z", *(f".{number:03}Z" for number in range(1, 1000))]
 
 
 _days = Texts(lambda day: utc_text(day * _DAY)[:10])
@@ -102,15 +118,27 @@ _days = Texts(lambda day: utc_text(day * _DAY)[:10])
 
 def time_texts(times: Sequence[float | None]) -> list[str]:
     """Return times as `utc_text` spells them, and nothing for None."""
+    known = [time for time in times if time is not None]
+    if len(known) < len(times):
+        return ["" if time is None else utc_text(time) for time in times]
+    return _time_texts(known)
+
+
+def _time_texts(times: Sequence[float]) -> list[str]:
     import numpy as np
 
-    if None in times:
-        return ["" if time is None else utc_text(time) for time in times]
     scaled = np.array(times, np.float64) * 1000
-    if scaled.size and (abs(abs(scaled - np.trunc(scaled)) - 0.5) < _NEAR_TIE).any():
-        return [utc_text(time) for time in times]  # type: ignore[arg-type]
     total, milliseconds = np.divmod(np.rint(scaled).astype(np.int64), 1000)
     days, seconds = np.divmod(total, _DAY)
-    clock, parts = _clock()
-    told = zip(days.tolist(), seconds.tolist(), milliseconds.tolist(), strict=True)
-    return [_days[day] + clock[second] + parts[part] for day, second, part in told]
+    minutes, seconds = np.divmod(seconds, 60)
+    parts = _parts()
+    told = zip(*(each.tolist() for each in (days, minutes, seconds, milliseconds)), strict=True)
+    texts = [
+        f"{_days[day]}{_MINUTES[minute]}{_SECONDS[second]}{parts[part]}"
+        for day, minute, second, part in told
+    ]
+    # Where the product may have come to stand on the other side of a half.
+    near = np.abs(np.abs(scaled - np.trunc(scaled)) - 0.5) < _NEAR_TIE
+    for row in near.nonzero()[0].tolist():
+        texts[row] = utc_text(times[row])
+    return texts

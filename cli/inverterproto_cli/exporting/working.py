@@ -9,7 +9,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -142,7 +142,8 @@ def _by_several(
     waiting: deque[tuple[Stretch, Future[Lines]]] = deque()
     try:
         for stretch in stretches:
-            waiting.append((stretch, pool.submit(_lines, stretch, columns())))
+            with _without_ctrl_c():
+                waiting.append((stretch, pool.submit(_lines, stretch, columns())))
             if len(waiting) > 2 * processes:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -151,6 +152,16 @@ def _by_several(
             yield first, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Let processes that are started here never see Ctrl-C: it goes to all, and we end them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: Worker | None = None
@@ -162,7 +173,6 @@ def _begin(job: Job) -> None:
     global _worker
     from threading import Thread
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends us
     gc.set_threshold(100_000, 50, 50)
     Thread(target=_end_with_parent, daemon=True).start()
     _worker = Worker(job)
