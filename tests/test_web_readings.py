@@ -227,6 +227,7 @@ class TestTheStore:
 
         monkeypatch.setattr(page, "read_piece", wait)
         async with shown(tmp_path / "a.db") as made:
+            await made.get("/healthz")  # the thread is there
             asked = [asyncio.create_task(made.get("/api/readings")) for _ in range(AT_ONCE)]
             await until(lambda: made.page._reading._left == 0)
             answer = await made.get("/api/readings")
