@@ -26,9 +26,10 @@ from inverterproto.deye.layouts import MODULES, head, layout_of
 from inverterproto.layout import Field, Layout
 from inverterproto.layout_keys import FIELD_KEYS, LAYOUT_KEYS, Key
 from inverterproto.quantity import QUANTITIES, template_of
+from inverterproto_cli.configuration import SinkOption
 from inverterproto_cli.sinks import topics
 from inverterproto_cli.sinks.registry import BUILT_IN
-from inverterproto_cli.sinks.settings import COMMON, SinkOption, flag_of, variable_of
+from inverterproto_cli.sinks.settings import COMMON, flag_of, variable_of
 from inverterproto_cli.web import metrics
 
 _MARKER = re.compile(r"^<!-- (table|api): (.+?) -->$", re.MULTILINE)

@@ -1,6 +1,7 @@
 """The MQTT sink and a real broker: what goes to which topic."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from inverterproto_cli.sinks.sink import Entry
-from inverterproto_cli.sinks.topics import Topics, spelled
+from inverterproto_cli.sinks.topics import Topics, rows, spelled
 from tests.brokers import Heard, Listener, mosquitto, needs_mosquitto, retained
 from tests.mqtt_sinks import (
     BATTERY,
@@ -327,6 +328,35 @@ async def test_a_large_batch_arrives_whole_each_entry_at_one_topic(
     for serial in range(7):
         own = [value for value in past if value % 7 == serial]
         assert own == sorted(own)
+
+
+@pytest.mark.asyncio
+async def test_every_topic_that_is_published_has_its_row_in_the_documentation(
+    port: int, listener: Listener
+) -> None:
+    async with sink(port) as one:
+        await one.test(entry(0))
+        await one.deliver([entry(1, NOW - 5, active_power=4), entry(2, NOW - 9, active_power=4)])
+    words = {
+        "FAMILY": "deye",
+        "SERIAL": r"\d+",
+        "LOGGER": LOGGER,
+        "KIND": "data",
+        "QUANTITY": r"\w+",
+    }
+    patterns = {}
+    for row in rows():
+        pattern = row.topic
+        for word, stands_for in words.items():
+            pattern = pattern.replace(word, stands_for)
+        patterns[row] = re.compile(pattern)
+    used = set()
+    kept = retained(port)
+    for each in listener.all():
+        (row,) = [row for row, pattern in patterns.items() if pattern.fullmatch(each.topic)]
+        assert (each.topic in kept) == (row.retained == "yes")
+        used.add(row)
+    assert used == set(rows())
 
 
 def test_the_sink_may_be_chosen_without_its_library() -> None:

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 import inverterproto_cli
+from docs import hooks
 from inverterproto.quantity import QUANTITIES
 from inverterproto.reading import Reading, TimeSource
 from inverterproto_cli.sinks.pace import Pace
@@ -32,6 +33,7 @@ from inverterproto_cli.web.metrics import (
     metric_of,
 )
 from inverterproto_cli.web.newest import FRESH, Newest, Value
+from inverterproto_cli.web.readings import Question
 from inverterproto_cli.web.scraping import Scene, exposed
 from tests.browsing import PATIENCE, Answer, shown
 from tests.clients import battery_status, data
@@ -126,6 +128,17 @@ def _names(node: ast.expr | None) -> Iterator[str]:
         yield node.value
     if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
         yield str(node.values[0].value)
+
+
+def test_the_page_about_it_names_all_metrics_paths_and_parameters() -> None:
+    page = Path(__file__).parent.parent / "docs" / "http.md"
+    text = hooks.on_page_markdown(page.read_text(encoding="utf-8"))
+    for one in (*DECLARED, READING_TIME, *map(metric_of, QUANTITIES)):
+        assert f"| `{one.name}` |" in text
+    for path in ("/metrics", "/healthz", "/readyz", "/api/devices", "/api/readings"):
+        assert f"| `{path}` |" in text
+    for name in Question._fields:
+        assert re.search(rf"^\|[^|]*`{name}`[^|]*\|", text, re.MULTILINE), name
 
 
 class TestLabels:

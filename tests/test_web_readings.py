@@ -14,7 +14,6 @@ import pytest
 from inverterproto.families import FAMILIES
 from inverterproto.private import Private
 from inverterproto_cli.web import page, readings
-from inverterproto_cli.web.page import AT_ONCE
 from inverterproto_cli.web.readings import (
     LIMIT,
     BadQuestionError,
@@ -22,6 +21,7 @@ from inverterproto_cli.web.readings import (
     question_of,
     read_piece,
 )
+from inverterproto_cli.web.working import AT_ONCE
 from tests.alphaess_vectors import RAW, SN, START, status
 from tests.browsing import PATIENCE, Answer, Shown, shown
 from tests.clients import data
@@ -227,8 +227,9 @@ class TestTheStore:
 
         monkeypatch.setattr(page, "read_piece", wait)
         async with shown(tmp_path / "a.db") as made:
+            await made.get("/healthz")  # the thread is there
             asked = [asyncio.create_task(made.get("/api/readings")) for _ in range(AT_ONCE)]
-            await until(lambda: len(reading) == AT_ONCE)
+            await until(lambda: made.page._reading._left == 0)
             answer = await made.get("/api/readings")
             assert answer.status == 503
             assert answer.headers["Retry-After"] == "1"

@@ -32,7 +32,7 @@ COMMANDS = {
     "export": "Write what the store holds: readings for other programs, or the bytes.",
     "unknown": "Show what devices said that nobody understands.",
     "sinks": "Show how far each sink has got, try one, or forget one.",
-    "mqtt": "Show what the MQTT sink has left at a broker, and empty it.",
+    "mqtt": "Look after what the MQTT sink has published.",
     "config": "Show which options are in force and where they come from.",
     "fake-battery": "Be an AlphaESS battery: send messages to a server, and check what it replies.",
     "fake-inverter": "Be a logger stick: send an inverter's records to a server, and check what it "

@@ -124,7 +124,8 @@ class Cloud:
 
     async def _connect(self, factory: Callable[[], _P]) -> _P:
         loop = asyncio.get_running_loop()
-        reasons: list[OSError] = []
+        # Words, as an error that is kept would hold this frame, and that the error.
+        late = why = f"does not answer within {CONNECT_WITHIN:g} s"
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 hosts = await self.addresses()
@@ -134,18 +135,15 @@ class Cloud:
                             _, protocol = await loop.create_connection(
                                 factory, host, self.address.port
                             )
+                    except TimeoutError:
+                        why = late
                     except OSError as error:
-                        reasons.append(error)
-                        continue
-                    return protocol
+                        why = _WHY.get(error.errno or 0) or error.strerror or str(error)
+                    else:
+                        return protocol
         except TimeoutError:
-            reasons.append(TimeoutError())
-        last = reasons[-1]
-        if isinstance(last, TimeoutError):
-            what = f"does not answer within {CONNECT_WITHIN:g} s"
-        else:
-            what = _WHY.get(last.errno or 0) or last.strerror or str(last)
-        raise AwayError(f"{self.address} {what}")
+            why = late
+        raise AwayError(f"{self.address} {why}")
 
     async def addresses(self) -> list[str]:
         """Return the cloud's addresses.

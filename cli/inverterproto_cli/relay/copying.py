@@ -52,15 +52,15 @@ class Copy(asyncio.Protocol):
 
     async def _try_addresses(self) -> None:
         host, port = self._address
-        refused: OSError = OSError(f"{host} has no address")
+        refused = f"{host} has no address"
         for address in await by_system(host):
             try:
                 await asyncio.get_running_loop().create_connection(lambda: self, address, port)
             except OSError as error:
-                refused = error
+                refused = error.strerror or str(error)
             else:
                 return
-        raise refused
+        self._fail(refused)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send what has waited."""

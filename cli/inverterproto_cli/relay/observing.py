@@ -373,6 +373,8 @@ class Observer:
         self._keeper.store.when_safe(partial(self._wire.hear, self._release_safe, data))
 
     def _release_safe(self, data: bytes) -> None:
+        if self._wire.reason is not None:
+            return  # over meanwhile
         self._waiting -= 1
         self._wire.release(data)
         if not self._waiting:

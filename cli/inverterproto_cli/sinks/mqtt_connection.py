@@ -32,6 +32,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from inverterproto_cli.sinks.mqtt_broker import (
+    REFUSED,
     Answer,
     Broker,
     Message,
@@ -351,7 +352,8 @@ class Connection:
     ) -> None:
         answer = self._answers.pop(number, None)
         if answer is not None and not answer.done():
-            answer.set_result(Answer(code.value, code.getName()) if code.value else _TAKEN)
+            taken = code.value < REFUSED
+            answer.set_result(_TAKEN if taken else Answer(code.value, code.getName()))
         self._send()
         if len(self._answers) + len(self._waiting) < MOST // 2:
             self._has_room.set()

@@ -30,6 +30,8 @@ from secrets import token_hex
 from time import time
 from typing import NamedTuple
 
+import msgspec
+
 from inverterproto.reading import utc_text
 from inverterproto_cli.sinks.entities import Entities, carrier_of
 from inverterproto_cli.sinks.mqtt_broker import Answer, Message
@@ -147,8 +149,10 @@ class MqttSink:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close(self._availability(OFFLINE))
+            self._keeper = None
+        connection, self._connection = self._connection, None  # what we say is no news to us
+        if connection is not None:
+            await connection.close(self._availability(OFFLINE))
 
     # A batch
 
@@ -380,5 +384,8 @@ class MqttSink:
 
 
 def _json(said: object) -> bytes:
-    """Return JSON; ASCII, since a device may have sent what is no character."""
-    return json.dumps(said).encode("ascii")
+    """Return JSON."""
+    try:
+        return msgspec.json.encode(said)
+    except UnicodeEncodeError:  # what is no character, as a device may send it
+        return json.dumps(said).encode("ascii")

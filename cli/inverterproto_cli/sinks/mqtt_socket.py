@@ -12,6 +12,11 @@ from typing import Any
 
 from paho.mqtt import client as paho
 
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""A broker sends no small answer before the one ahead of it is acknowledged by TCP (Nagle); of the
+last ones of a batch, that would take 40 ms. Linux has an option against that, for a while each time
+that it is set."""
+
 
 class SocketWatch:
     """Lets paho read and write when its socket is ready, and look after silence.
@@ -67,6 +72,8 @@ class SocketWatch:
     def _watch(self, sock: Any) -> None:  # noqa: ANN401
         if self._ended:  # nobody waited until it was open
             sock.close()
+        else:  # what waits for answers must not wait for more to send
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if sock.fileno() >= 0:
             self._loop.add_reader(sock.fileno(), self._read, sock)
 
@@ -80,12 +87,16 @@ class SocketWatch:
 
     def _on_register_write(self, _client: object, _data: object, sock: Any) -> None:  # noqa: ANN401
         if self._taken_over:
-            self._watch_writing(sock)
+            self._loop.call_soon(self._write, sock)
         else:
-            self._loop.call_soon_threadsafe(self._watch_writing, sock)
+            self._loop.call_soon_threadsafe(self._write, sock)
 
-    def _watch_writing(self, sock: Any) -> None:  # noqa: ANN401
-        if sock.fileno() >= 0:
+    def _write(self, sock: Any) -> None:  # noqa: ANN401
+        """Write what was put in this turn of the loop; wait for the socket only if it is full."""
+        if sock.fileno() < 0:
+            return
+        self._turn(self._client.loop_write)
+        if sock.fileno() >= 0 and self._client.want_write():
             self._loop.add_writer(sock.fileno(), self._turn, self._client.loop_write)
 
     def _on_unregister_write(self, _client: object, _data: object, sock: Any) -> None:  # noqa: ANN401
@@ -94,6 +105,8 @@ class SocketWatch:
 
     def _read(self, sock: Any) -> None:  # noqa: ANN401
         self._turn(self._client.loop_read)
+        if _QUICKACK is not None and sock.fileno() >= 0:
+            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         # What TLS has taken out of the socket already does not make it readable again.
         pending = getattr(sock, "pending", None)
         while pending is not None and sock.fileno() >= 0 and pending():

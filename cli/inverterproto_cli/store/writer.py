@@ -405,6 +405,7 @@ class Store:
             self._loop.call_soon_threadsafe(self._written, batch, error)
             if error is None:
                 self._file.clean_up(batch)
+            del batch  # the next may be long in coming, and what waited for this one holds much
         self._file.close()
 
     def _next_order(self) -> Batch | None:

@@ -13,9 +13,10 @@ that it writes down once a second, so that can be told while it stands.
 store's writer as a sink does. So a scrape reads no record but, of each sink that is behind, the
 first one that it has not had.
 
-*What is in the store* is read in a thread, a short piece at a time, each with a connection of its
-own (`readings.py`): no sink waits for it, and no old state of the file is held on to. An answer is
-written piece by piece, and its end tells where to go on.
+*What is in the store* is read in a thread (`working.py`), a short piece at a time, each with a
+connection of its own (`readings.py`): no sink waits for it, no old state of the file is held on to,
+and while devices keep the machine busy it rests between pieces. An answer is written piece by
+piece, and its end tells where to go on.
 
 *All is bounded*: connections, the time that a request may take and that a connection may be silent,
 the length of a request, answers that are being read from the store, devices that are shown, values

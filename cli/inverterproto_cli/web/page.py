@@ -9,11 +9,8 @@ import errno
 import json
 import socket
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
 
 import click
 from aiohttp import web
@@ -43,9 +40,8 @@ from inverterproto_cli.web.readings import (
 )
 from inverterproto_cli.web.rights import has_token, is_own_name
 from inverterproto_cli.web.scraping import Scene, exposed
+from inverterproto_cli.web.working import BusyError, Worker
 
-AT_ONCE = 4
-"""Answers at once that read the store; and so many scrapes."""
 _MOST_PIECES = 2 * MOST // PIECE
 """Pieces of an answer: there are records without readings."""
 _BACKLOG = 64
@@ -54,38 +50,7 @@ _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _UNREADABLE = (StoreError, sqlite3.Error, OSError)
 """What tells that the store cannot be read."""
 
-_Found = TypeVar("_Found")
 _Respond = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-class BusyError(Exception):
-    """There are too many who want the same."""
-
-
-class Turns:
-    """Counts those who do something at once.
-
-    Args:
-        most: of them.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Be one of them.
-
-        Raises:
-            BusyError: there is no room for one more.
-        """
-        if not self._left:
-            raise BusyError
-        self._left -= 1
-        try:
-            yield
-        finally:
-            self._left += 1
 
 
 class Page:
@@ -106,7 +71,6 @@ class Page:
         self._outward = outward
         self.newest = Newest(http.most_devices, simulated=http.include_simulated)
         self._sockets: list[socket.socket] = []
-        self._reads, self._scrapes = Turns(AT_ONCE), Turns(AT_ONCE)
         self._following: asyncio.Task[None] | None = None
         self._responders: dict[str, _Respond] = {
             "/metrics": self._metrics,
@@ -125,19 +89,8 @@ class Page:
             click.ClickException: it cannot be had; the message is one clear line.
         """
         self._main = MainThread(watch)
-        port, missing = self._http.address.port, None
-        for family, place in self._http.places:
-            try:
-                one = _bound(family, (place[0], port, *place[2:]))
-            except OSError as error:
-                missing = error
-                if error.errno in _NOT_HERE:  # a machine without IPv6 may have a name for it
-                    continue
-                break
-            self._sockets.append(one)
-            port = one.getsockname()[1]  # the same for all that a name stands for
-        if missing is not None and (not self._sockets or missing.errno not in _NOT_HERE):
-            raise click.ClickException(why_not(self._http.address, missing)) from missing
+        self._sockets = _bound(self._http)
+        port = self._sockets[0].getsockname()[1]
         where = Address(self._http.address.host, port)
         who = "nothing but this machine itself reaches it" if self._http.inward else ""
         if self._http.token is not None:
@@ -148,7 +101,7 @@ class Page:
 
     async def open(self) -> None:
         """Answer, and follow what is measured."""
-        self._threads = ThreadPoolExecutor(2 * AT_ONCE, thread_name_prefix="http")
+        self._reading, self._scraping = Worker("http-reading"), Worker("http-scraping")
         self._accepting = Accepting(self._answer)
         await self._accepting.open(self._sockets)
         if self._outward.stored:
@@ -159,7 +112,8 @@ class Page:
         await self._accepting.close()
         if self._following is not None:
             self._following.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._reading.close()
+        self._scraping.close()
 
     async def _follow(self) -> None:
         while True:
@@ -177,9 +131,6 @@ class Page:
         if trace is not None:
             place = f" at {trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
         self._outward.say("fault", f"a fault of this program: http: {type(error).__name__}{place}")
-
-    async def _in_thread(self, job: Callable[[], _Found]) -> _Found:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, job)
 
     # Who is answered
 
@@ -240,7 +191,7 @@ class Page:
 
     async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
         outward = self._outward
-        with self._scrapes.taken():
+        with self._scraping.taken():
             scene = Scene(
                 await self._main.told(),
                 list(outward.deliveries),
@@ -248,14 +199,14 @@ class Page:
                 outward.pages.path if outward.stored else None,
             )
             accept = request.headers.get("Accept", "")
-            body, kind = await self._in_thread(partial(exposed, scene, accept))
+            body, kind = await self._scraping.do(partial(exposed, scene, accept))
         return web.Response(body=body, headers={**HEADERS, "Content-Type": kind})
 
     async def _devices(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.query:
             raise BadQuestionError("there are no parameters of /api/devices")
-        with self._reads.taken():
-            found = await self._in_thread(partial(all_devices, self._outward.pages.path))
+        with self._reading.taken():
+            found = await self._reading.do(partial(all_devices, self._outward.pages.path))
         return told({"devices": found})
 
     async def _readings(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -263,7 +214,7 @@ class Page:
         if len(parameters) != len(request.query):
             raise BadQuestionError("a parameter is given twice")
         question = question_of(parameters)
-        with self._reads.taken():
+        with self._reading.taken():
             return await self._stream(request, question)
 
     async def _stream(self, request: web.BaseRequest, question: Question) -> web.StreamResponse:
@@ -284,7 +235,7 @@ class Page:
         return response
 
     async def _piece(self, question: Question) -> Piece:
-        return await self._in_thread(partial(read_piece, self._outward.pages.path, question))
+        return await self._reading.do(partial(read_piece, self._outward.pages.path, question))
 
     async def _write(self, response: web.StreamResponse, question: Question, piece: Piece) -> None:
         left, before = question.limit, '{"readings": [\n'
@@ -301,7 +252,31 @@ class Page:
         await response.write(f'{before}], "next": {json.dumps(behind)}}}\n'.encode())
 
 
-def _bound(family: int, place: tuple[object, ...]) -> socket.socket:
+def _bound(http: Http) -> list[socket.socket]:
+    """Return sockets that listen, of one port at all addresses that are wanted.
+
+    Raises:
+        click.ClickException: they cannot be had.
+    """
+    sockets: list[socket.socket] = []
+    port, missing = http.address.port, None
+    for family, place in http.places:
+        try:
+            sockets.append(_listening(family, (place[0], port, *place[2:])))
+        except OSError as error:
+            missing = error
+            if error.errno in _NOT_HERE:  # a machine without IPv6 may have a name for it
+                continue
+            break
+        port = sockets[-1].getsockname()[1]
+    if missing is not None and (not sockets or missing.errno not in _NOT_HERE):
+        for one in sockets:
+            one.close()
+        raise click.ClickException(why_not(http.address, missing)) from missing
+    return sockets
+
+
+def _listening(family: int, place: tuple[object, ...]) -> socket.socket:
     """Return a socket that listens.
 
     Raises:
