@@ -61,7 +61,7 @@ class Stdout:
 
     async def _in_thread(self, lines: list[bytes]) -> int:
         """Write lines; return how many of them are written whole, one at least."""
-        if self._work is not None:
+        if self._work is not None and not self._work.done():
             await asyncio.wait([self._work])  # of somebody who was cancelled
         self._work = asyncio.ensure_future(asyncio.to_thread(self._write, lines))
         # Who is cancelled leaves the thread at work: `close` waits for it.
