@@ -49,6 +49,9 @@ class _Around:
     def newest(self, reading: Reading, before: int) -> float | None:  # noqa: ARG002
         return None
 
+    def present(self) -> list[Entry]:
+        return []
+
     def say(self, event: str, text: str) -> None:
         raise AssertionError(f"{event}: {text}")
 

@@ -23,6 +23,7 @@ class Around:
     Attributes:
         said: what people were told.
         stored: device and kind → the time of the newest that the store has.
+        stands: what the store has as the present.
         identities: serial → what is known of it, if not what is usual.
     """
 
@@ -32,6 +33,7 @@ class Around:
         self.said: list[tuple[str, str]] = []
         self.stored: dict[tuple[str | None, str], float] = {}
         self.identities: dict[str | None, Identity] = {}
+        self.stands: list[Entry] = []
 
     def identity(self, reading: Reading) -> Identity:
         if reading.device in self.identities:
@@ -49,6 +51,9 @@ class Around:
 
     def newest(self, reading: Reading, before: int) -> float | None:  # noqa: ARG002
         return self.stored.get((reading.device, reading.kind))
+
+    def present(self) -> list[Entry]:
+        return self.stands
 
     def say(self, event: str, text: str) -> None:
         self.said.append((event, text))

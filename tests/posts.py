@@ -66,6 +66,9 @@ class Around:
     def newest(self, reading: Reading, before: int) -> float | None:  # noqa: ARG002
         return None
 
+    def present(self) -> list[Entry]:
+        return []
+
     def say(self, event: str, text: str) -> None:
         self.told.append((event, text))
 

@@ -49,7 +49,8 @@ def test_all_that_is_said_of_a_power() -> None:
         "name": "PV1 power",
         "unique_id": "inverterproto_deye_2301234567_pv1_power",
         "state_topic": "inverterproto/deye/2301234567/data/state",
-        "value_template": "{{ value_json.pv1_power | default('') }}",
+        "value_template": "{{ value_json.pv1_power | default('') if now().timestamp() - "
+        "as_timestamp(value_json.time, 0) < 1800 else '' }}",
         "device_class": "power",
         "state_class": "measurement",
         "unit_of_measurement": "W",
@@ -107,9 +108,16 @@ def test_a_text_that_is_absent_is_said_again_since_an_empty_one_would_be_taken()
             "'unknown' if this.state == 'unavailable' else this.state }}"
         )
     numbers = [key for key in KEYS if key not in ("status", "alarm", "fault")]
-    assert all(of(key)["value_template"].endswith("| default('') }}") for key in numbers)
+    assert all("| default('')" in of(key)["value_template"] for key in numbers)
     # Home Assistant takes a sensor for a number if it has one of these.
     assert all(of(key).keys() & {"state_class", "unit_of_measurement"} for key in numbers)
+
+
+def test_only_of_what_expires_an_old_message_is_not_taken() -> None:
+    for key in KEYS:
+        entity = of(key)
+        looks = "value_json.time" in entity["value_template"]
+        assert looks == ("expire_after" in entity)
 
 
 def test_a_device_says_when_it_was_heard_last() -> None:

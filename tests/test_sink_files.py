@@ -52,6 +52,9 @@ class Around:
     def newest(self, reading: Reading, before: int) -> float | None:
         raise AssertionError((reading, before))
 
+    def present(self) -> list[Entry]:
+        return []
+
     def say(self, event: str, text: str) -> None:
         self.said.append(f"{event}: {text}")
 

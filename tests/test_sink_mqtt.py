@@ -21,6 +21,7 @@ from tests.mqtt_sinks import (
     made,
     sink,
     state_of,
+    until,
 )
 
 pytestmark = needs_mosquitto
@@ -65,6 +66,31 @@ async def test_each_kind_of_message_of_a_device_has_a_retained_state_of_its_own(
     prefix = f"inverterproto/alphaess/{BATTERY}"
     assert kept[f"{prefix}/record/state"].json() == state_of(record)
     assert kept[f"{prefix}/status/state"].json() == state_of(status)
+
+
+@pytest.mark.asyncio
+async def test_it_says_that_it_is_there_before_anything_is_measured(port: int) -> None:
+    async with sink(port) as one:
+        await one.begin()
+        await until(lambda: retained(port).get("inverterproto/status") == b"online")
+    assert retained(port)["inverterproto/status"] == b"offline"
+
+
+@pytest.mark.asyncio
+async def test_it_tells_what_the_store_has_before_anything_is_measured(port: int) -> None:
+    around = Around()
+    evening = entry(5, NOW - 30_000, energy_total=177.5)
+    around.stands = [evening, entry(6, NOW - 20_000, device=None, energy_total=3.0)]
+    async with sink(port, around) as one:
+        await one.begin()
+        await until(lambda: STATE in retained(port))
+        assert Heard(STATE, retained(port)[STATE], retained=True).json() == state_of(evening)
+        assert any(topic.endswith("energy_total/config") for topic in retained(port))
+        # It is not newer than what stands there, be it delivered again or not at all so far.
+        older = entry(4, NOW - 40_000, energy_total=177.0)
+        morning = entry(7, NOW - 10, energy_total=177.6)
+        assert await one.deliver([older, evening, morning]) == 3
+    assert Heard(STATE, retained(port)[STATE], retained=True).json() == state_of(morning)
 
 
 @pytest.mark.asyncio

@@ -28,6 +28,17 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inverterproto_cli.sinks.pages.EVERY", 0.001)
 
 
+class Standing(Recorder):
+    """A sink that is there before anything is delivered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+
+    async def begin(self) -> None:
+        self.begun.set()
+
+
 class Going:
     """A delivery that goes on."""
 
@@ -94,6 +105,15 @@ async def test_what_comes_later_is_delivered_when_it_is_on_disk(tmp_path: Path) 
         keep(going.store, range(3, 6))
         await going.sink.until(5)
         assert going.sink.numbers == [1, 2, 3, 4, 5]
+
+
+async def test_a_sink_that_is_to_be_there_begins_though_there_is_nothing_to_deliver(
+    tmp_path: Path,
+) -> None:
+    sink = Standing()
+    async with delivering(tmp_path / "s.db", sink, range(0)), asyncio.timeout(PATIENCE):
+        await sink.begun.wait()
+    assert sink.batches == []
 
 
 async def test_a_sink_begins_behind_its_position(tmp_path: Path) -> None:

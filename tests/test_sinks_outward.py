@@ -17,7 +17,7 @@ from inverterproto_cli.sinks.sink import RefusedError, Sink, Surroundings, Troub
 from inverterproto_cli.store import Reader, Store
 from inverterproto_cli.store.sinks import SinkRow
 from tests.serving import listened, until
-from tests.sinking import Recorder, fail, keep, kind_of, safe, stored, wanted
+from tests.sinking import Recorder, fail, keep, kind_of, of_logger, safe, stored, wanted
 
 pytestmark = pytest.mark.asyncio
 
@@ -235,3 +235,32 @@ async def test_what_a_sink_may_ask_is_answered_from_the_store(tmp_path: Path) ->
     assert (logger.kind, logger.serial) == ("logger", "2712345678")  # type: ignore[attr-defined]
     assert first is None
     assert later == sink.entries[1].reading.time
+
+
+async def test_a_sink_may_ask_for_the_newest_of_each_device_and_kind(tmp_path: Path) -> None:
+    answers: list[list[int]] = []
+
+    class Asking(Recorder):
+        def __init__(self, around: Surroundings) -> None:
+            super().__init__()
+            self.around = around
+
+        async def begin(self) -> None:
+            answers.append([entry.number for entry in self.around.present()])
+
+    def make(_values: Mapping[str, Any], around: Surroundings) -> Sink:
+        return Asking(around)
+
+    async with stored(tmp_path / "s.db", range(1, 4)) as store:
+        keep(store, [4], historic=True)
+        keep(store, [5], timed=False)
+        frame = of_logger(4_290_000_000)
+        keep(store, range(6, 8), device="SIM0000001", via="4290000000", frame=frame)
+        await safe(store)
+        with Reader(store.path) as reader:
+            simulated = reader.last_number()
+        for wished, numbers in ((False, [3]), (True, [3, simulated])):
+            one = Configured("one", kind_of(make), {"place": "x"}, include_simulated=wished)
+            async with outward(store, one):
+                await until(lambda: answers)
+            assert answers.pop() == numbers

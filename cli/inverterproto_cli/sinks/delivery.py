@@ -32,7 +32,7 @@ from inverterproto_cli.fakes.serials import is_simulated
 from inverterproto_cli.sinks.pace import Pace
 from inverterproto_cli.sinks.pages import Page, Pages, Wanted
 from inverterproto_cli.sinks.settings import Configured
-from inverterproto_cli.sinks.sink import Entry, RefusedError, Sink, TroubleError
+from inverterproto_cli.sinks.sink import Entry, RefusedError, Sink, Standing, TroubleError
 from inverterproto_cli.store.schema import StoreError
 from inverterproto_cli.store.sinks import LONGEST_TEXT, SetAside, SinkRow
 
@@ -48,6 +48,12 @@ STUCK = 900.0
 """Seconds of trouble after which a sink is stuck."""
 
 Say = Callable[[str, str], object]
+
+
+def takes(configured: Configured, entry: Entry) -> bool:
+    """Return whether a sink is to have an entry."""
+    reading = entry.reading
+    return configured.include_simulated or not is_simulated(reading.device, reading.via)
 
 
 class Delivery:
@@ -85,7 +91,7 @@ class Delivery:
     ) -> None:
         self.row = row
         self._type = configured.type
-        self._simulated = configured.include_simulated
+        self._configured = configured
         self._wanted = Wanted(configured.confidence, configured.all_fields)
         self._sink = sink
         self._pages = pages
@@ -128,6 +134,8 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver, until the end of the pages."""
+        if isinstance(self._sink, Standing):
+            await self._sink.begin()
         while await self._pages.more(self.row.number):
             await self._deliver(await self._next_page())
             await self._pace.rest()
@@ -140,7 +148,7 @@ class Delivery:
                 await self._wait_for(f"the store cannot be read: {error}")
 
     async def _deliver(self, page: Page) -> None:
-        entries = [entry for entry in page.entries if self._takes(entry)]
+        entries = [entry for entry in page.entries if takes(self._configured, entry)]
         if self._type.needs_time:
             timed = [entry for entry in entries if entry.reading.time is not None]
             left_out, entries = len(entries) - len(timed), timed
@@ -152,10 +160,6 @@ class Delivery:
                 self._note(number=max(self.row.number, entries[0].number - 1))
                 await self._pace.rest()
         self._note(number=page.last, left_out=self.row.left_out + left_out)
-
-    def _takes(self, entry: Entry) -> bool:
-        reading = entry.reading
-        return self._simulated or not is_simulated(reading.device, reading.via)
 
     async def _hand_over(self, entries: list[Entry]) -> list[Entry]:
         """Hand over as much as is wise; return what is left."""

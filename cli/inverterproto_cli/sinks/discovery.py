@@ -11,7 +11,8 @@ Why it says what it says:
   where it expects a number. A text it would take, so there the entity's own state is said again.
 - *Measurements expire* after half an hour without a message; energies and totals never do: a gap
   in them would look like a reset of the meter. Nor does what describes the device, which is said
-  once a day, perhaps.
+  once a day, perhaps. A retained message comes once more after a restart of Home Assistant or the
+  broker, hours old perhaps: so the time in it is looked at, too.
 - *Cells and modules* are there, but switched off: a battery may have hundreds.
 """
 
@@ -102,7 +103,7 @@ def quantity_config(identity: Identity, key: str, kind: str, wishes: Wishes) -> 
         "suggested_display_precision": quantity.precision,
         "entity_category": "diagnostic" if quantity.diagnostic else None,
     }
-    if quantity.state_class == "measurement" and not quantity.diagnostic:
+    if _expires(quantity):
         said["expire_after"] = EXPIRE_AFTER
     if _MANY.match(template_of(key)):
         said["enabled_by_default"] = False
@@ -167,7 +168,15 @@ def _template(quantity: Quantity) -> str:
     if quantity.unit is None:
         known = "'unknown' if this.state == 'unavailable' else this.state"
         return f"{{{{ {value} if {value} is defined else {known} }}}}"
-    return f"{{{{ {value} | default('') }}}}"
+    said = f"{value} | default('')"
+    if not _expires(quantity):
+        return f"{{{{ {said} }}}}"
+    age = "now().timestamp() - as_timestamp(value_json.time, 0)"
+    return f"{{{{ {said} if {age} < {EXPIRE_AFTER} else '' }}}}"
+
+
+def _expires(quantity: Quantity) -> bool:
+    return quantity.state_class == "measurement" and not quantity.diagnostic
 
 
 def name_of(key: str) -> str:

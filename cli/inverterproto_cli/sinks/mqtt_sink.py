@@ -6,8 +6,8 @@ Theory of operation
 of its entries: how far they reach is how far it has arrived. Which entry is the present of its
 device and kind says `states.py`; it goes to the state topic, and every other to the history topic.
 
-*The connection* is made when there is something to deliver, and kept from then on, by a task of its
-own (`_keep`): while nothing is measured, at night, a broker that was restarted has us back, knows
+*The connection* is made when the program starts, and kept from then on, by a task of its own
+(`_keep`): while nothing is measured, at night, a broker that was restarted has us back, knows
 that we are there, and has the states again. Each new connection begins with that, since a broker
 may have forgotten everything: availability, discovery, states.
 
@@ -33,6 +33,7 @@ from typing import NamedTuple
 import msgspec
 
 from inverterproto.reading import utc_text
+from inverterproto_cli.sinks.discovery import Config
 from inverterproto_cli.sinks.entities import Entities, carrier_of
 from inverterproto_cli.sinks.mqtt_broker import Answer, Message
 from inverterproto_cli.sinks.mqtt_connection import Connection, open_connection
@@ -106,6 +107,22 @@ class MqttSink:
         self._suspect = _Suspect(-1, 0)
 
     # What the program calls
+
+    async def begin(self) -> None:
+        """Keep a connection from now on, though nothing may be measured until the morning.
+
+        What the store has of each device is told there, for the broker may have forgotten it.
+        """
+        if self._keeper is not None:
+            return
+        try:
+            for entry in self._around.present():
+                if entry.reading.device is not None:
+                    self._see(entry)
+                    self._states.put(entry)
+        except TroubleError as error:  # then it is told as it comes
+            self._around.say("mqtt-recall", f"sink {self._around.name}: {error}")
+        self._keeper = asyncio.create_task(self._keep())
 
     async def deliver(self, entries: Sequence[Entry]) -> int:
         """Publish entries; return how many the broker has acknowledged, from the first on."""
@@ -241,6 +258,11 @@ class MqttSink:
 
     def _become_present(self, connection: Connection, entry: Entry) -> list[Message]:
         """Tell Home Assistant what is new of a device; return the messages of its state."""
+        self._tell(connection, (Message(*config, retain=True) for config in self._see(entry)))
+        return list(self._present(entry))
+
+    def _see(self, entry: Entry) -> list[Config]:
+        """Take note of what a device shows; return what Home Assistant has to know anew."""
         identity = self._around.identity(entry.reading)
         configs = self._entities.see(identity, entry.reading)
         carrier = carrier_of(identity)
@@ -248,8 +270,7 @@ class MqttSink:
             key = identity.family, carrier
             self._seen[key] = max(self._seen.get(key, 0.0), entry.arrival)
             self._heard.add(key)
-        self._tell(connection, (Message(*config, retain=True) for config in configs))
-        return list(self._present(entry))
+        return configs
 
     def _present(self, entry: Entry) -> Iterator[Message]:
         """Yield the messages of which the state of a device and kind is made."""

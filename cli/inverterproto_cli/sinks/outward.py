@@ -33,11 +33,11 @@ import click
 from inverterproto.reading import Reading
 from inverterproto_cli.server.logs import Log
 from inverterproto_cli.show import printable
-from inverterproto_cli.sinks.delivery import Delivery
+from inverterproto_cli.sinks.delivery import Delivery, takes
 from inverterproto_cli.sinks.pace import Pace
-from inverterproto_cli.sinks.pages import Pages
+from inverterproto_cli.sinks.pages import Pages, Wanted
 from inverterproto_cli.sinks.settings import Configured
-from inverterproto_cli.sinks.sink import Identity, Sink, TroubleError
+from inverterproto_cli.sinks.sink import Entry, Identity, Sink, TroubleError
 from inverterproto_cli.store import NoStore, Store, StoreError
 from inverterproto_cli.store.sinks import SetAside, SinkRow, register, save
 
@@ -78,8 +78,11 @@ class Page(Protocol):
 class Around:
     """What a sink may ask of the program (see `sink.Surroundings`)."""
 
-    def __init__(self, name: str, pages: Pages, say: Callable[[str, str], None]) -> None:
-        self.name = name
+    def __init__(
+        self, configured: Configured, pages: Pages, say: Callable[[str, str], None]
+    ) -> None:
+        self.name = configured.name
+        self._configured = configured
         self._pages = pages
         self.say = say
 
@@ -102,6 +105,19 @@ class Around:
         except (StoreError, sqlite3.Error, OSError) as error:
             raise TroubleError(f"the store cannot be read: {error}") from error
 
+    def present(self) -> list[Entry]:
+        """Return the newest readings of each device and kind that the device had not kept.
+
+        Raises:
+            TroubleError: the store cannot be read.
+        """
+        wanted = Wanted(self._configured.confidence, self._configured.all_fields)
+        try:
+            entries = self._pages.present(wanted)
+        except (StoreError, sqlite3.Error, OSError) as error:
+            raise TroubleError(f"the store cannot be read: {error}") from error
+        return [entry for entry in entries if takes(self._configured, entry)]
+
 
 def open_sink(configured: Configured, pages: Pages, say: Callable[[str, str], None]) -> Sink:
     """Make a sink of what the user wants.
@@ -111,7 +127,7 @@ def open_sink(configured: Configured, pages: Pages, say: Callable[[str, str], No
         MissingExtra: a library is not there.
     """
     try:
-        return configured.type.open(configured.values, Around(configured.name, pages, say))
+        return configured.type.open(configured.values, Around(configured, pages, say))
     except ValueError as error:
         text = f"sink {configured.name}: {error}"
     except OSError as error:

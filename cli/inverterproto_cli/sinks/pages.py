@@ -185,6 +185,17 @@ class Pages:
         """Return what is known of a logger stick."""
         return self._remembered("logger", serial, logger_of)
 
+    def present(self, wanted: Wanted) -> list[Entry]:
+        """Return the newest readings of each device and kind, in the order of their delivery.
+
+        Raises:
+            StoreError, sqlite3.Error, OSError: the store cannot be read.
+        """
+        reader = self._opened()
+        kept = [one for device in reader.devices() for one in reader.present(device.id)]
+        kept.sort(key=lambda one: one.number or 0)
+        return [entry for one in kept for entry in entries_of(one, wanted)]
+
     def newest(self, reading: Reading, before: int) -> float | None:
         """Return when the newest fresh record of a device and kind was measured.
 

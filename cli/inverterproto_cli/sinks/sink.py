@@ -7,7 +7,7 @@ which names a `SinkType`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from inverterproto.quantity import Number
 from inverterproto.reading import Reading, utc_text
@@ -116,6 +116,18 @@ class Sink(Protocol):
         ...
 
 
+@runtime_checkable
+class Standing(Protocol):
+    """A sink that is there though nothing is delivered, and shows it on the other side."""
+
+    async def begin(self) -> None:
+        """Begin, before anything is delivered; it does not wait for the other side.
+
+        It may be called again.
+        """
+        ...
+
+
 class Surroundings(Protocol):
     """What a sink may ask of the program around it."""
 
@@ -138,6 +150,16 @@ class Surroundings(Protocol):
         Args:
             reading: tells device and kind.
             before: only records with a smaller number.
+
+        Raises:
+            TroubleError: the store cannot be read.
+        """
+        ...
+
+    def present(self) -> Sequence[Entry]:
+        """Return the newest readings of each device and kind that the device had not kept.
+
+        They may be old, or yet to be delivered.
 
         Raises:
             TroubleError: the store cannot be read.

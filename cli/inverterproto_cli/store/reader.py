@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
-from itertools import dropwhile
+from itertools import dropwhile, islice
 from math import inf, nextafter
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -16,6 +16,7 @@ from inverterproto_cli.store.sinks import SetAside, SinkRow, all_set_aside, all_
 PAGE = 500
 """Rows that are read at once: between pages the server may clean up its log."""
 _SHORTEST_PAGE = 20
+_LAST_ONES = 300
 _LAST = 1 << 62
 """No record has so great a number."""
 
@@ -187,6 +188,19 @@ class Reader:
         """Yield the records of one device by its number, the newest first, in pages of `most`."""
         for walk in self._walk(device, (-inf, inf), most):
             yield from walk
+
+    def present(self, device: int) -> list[Kept]:
+        """Return the newest dated record of each kind that a device had not kept.
+
+        Only its last records are looked at, and the device information that came last.
+        """
+        last = islice(self.newest_of(device, _LAST_ONES), _LAST_ONES)
+        about = (self.latest(device, kind) for kind in ("handshake", "configuration"))
+        found: dict[str | None, Kept] = {}
+        for kept in (*last, *about):
+            if kept and not kept.historic and kept.time is not None and kept.number is not None:
+                found.setdefault(kept.kind, kept)
+        return list(found.values())
 
     def _walk(
         self, device: int | None, span: tuple[float, float], page: int
