@@ -89,7 +89,7 @@ class Sinking(FakeServer):
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", MAIN, "sinks", "--json", "--store", str(self.store),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         out, _ = await process.communicate()
         if process.returncode:
