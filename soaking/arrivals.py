@@ -3,7 +3,8 @@
 What is to arrive stands in the store in the end: the entries that it makes of its records, by their
 numbers. What arrived is a row of marks. A *mark* is a digest of all that a sink tells of an entry,
 made here of the entry, and there of what arrived: so an entry is found only if every value in it
-is the same. One that may be told in two ways (by MQTT, as state or as history) has two marks.
+is the same. One that may be told in two ways (by MQTT, as state or as history) has two marks. Two
+that are told alike (a state has no number) have one, and it must arrive twice.
 
 *Order* is that of first arrivals: of each device their numbers never fall. What comes again is a
 duplicate, and is counted.
@@ -48,7 +49,6 @@ class Held(NamedTuple):
         lost: those that did not.
         disordered: those that first came after a later one of the same device.
         strange: what came and is nowhere in the store.
-        alike: those that cannot be told from others.
     """
 
     arrived: int
@@ -56,7 +56,6 @@ class Held(NamedTuple):
     lost: list[str]
     disordered: list[str]
     strange: list[str]
-    alike: list[str]
 
     def wrong(self, name: str) -> list[str]:
         """Return what must not be."""
@@ -64,7 +63,6 @@ class Held(NamedTuple):
             *some(f"{name}: never arrived", self.lost),
             *some(f"{name}: arrived after a later one of its device", self.disordered),
             *some(f"{name}: arrived and is not in the store", self.strange),
-            *some(f"{name}: cannot be told from another", self.alike),
         ]
 
 
@@ -101,31 +99,31 @@ def held_against(
         marks_of: gives all marks that one may arrive with.
         arrivals: what arrived, as it came.
     """
-    places: dict[Mark, int] = {}
-    alike: set[int] = set()
+    places: dict[Mark, list[int]] = {}
     for place, entry in enumerate(entries):
-        alike.update(place for each in marks_of(entry) if places.setdefault(each, place) != place)
+        for each in marks_of(entry):
+            places.setdefault(each, []).append(place)
     there: set[int] = set()
     newest: dict[object, int] = {}
     duplicates, disordered, strange = 0, [], []
     for arrival in arrivals:
-        found = places.get(arrival.mark)
-        if found is None:
+        may_be = places.get(arrival.mark)
+        if may_be is None:
             strange.append(arrival.text)
-        elif found in there:
+            continue
+        found = next((place for place in may_be if place not in there), None)
+        if found is None:
             duplicates += 1
+            continue
+        there.add(found)
+        entry = entries[found]
+        whose = arrival.stream, entry.reading.family, entry.reading.device
+        if entry.number < newest.get(whose, 0):
+            disordered.append(f"{named(entry)} after {newest[whose]}")
         else:
-            there.add(found)
-            entry = entries[found]
-            whose = arrival.stream, entry.reading.family, entry.reading.device
-            if entry.number < newest.get(whose, 0):
-                disordered.append(f"{named(entry)} after {newest[whose]}")
-            else:
-                newest[whose] = entry.number
-    lost = [named(one) for place, one in enumerate(entries) if place not in there | alike]
-    return Held(
-        len(there), duplicates, lost, disordered, strange, [named(entries[one]) for one in alike]
-    )
+            newest[whose] = entry.number
+    lost = [named(one) for place, one in enumerate(entries) if place not in there]
+    return Held(len(there), duplicates, lost, disordered, strange)
 
 
 Series = Mapping[int, Mapping[str, object]]
