@@ -242,7 +242,11 @@ class Receiver:
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         """Answer a request."""
-        body = await request.read()
+        try:
+            body = await request.read()
+        except OSError:  # the line has torn it in two
+            self.moods["torn"] += 1
+            return web.Response()
         mood = ""
         if self.unwell and not self._chance.randrange(_ONE_IN):
             mood = self._chance.choice(("busy", "hung up", "too late", "cut off"))
