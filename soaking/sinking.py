@@ -24,10 +24,11 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from random import Random
 from time import monotonic
+from typing import Any
 
 from inverterproto_cli.fakes.exchange import Tally
 from inverterproto_cli.sinks.sink import Entry
@@ -54,6 +55,10 @@ MOST_LAG = 20.0
 _HISTORIC = 20
 _IN_LIFE = (60, 10)
 """Seconds between two readings of a device in life."""
+LEAST_CATCH_UP = 20.0
+"""So many times faster than life a sink catches up at least: an hour in three minutes."""
+_Beside = Callable[[float], Coroutine[Any, Any, None]]
+"""Goes on beside a life, for so many seconds."""
 _WAITS = f"""
 from inverterproto_cli.sinks import delivery, mqtt_connection, mqtt_sink
 delivery.PATIENCE, delivery.LAST_RETRY = 10.0, 5.0
@@ -149,18 +154,17 @@ class SinkSoak:
         addresses = server.addresses
         fleet = Fleet(self._plan, addresses, self._ledger, self._tally)
 
-        async def live(part: float, *others: Callable[[float], Awaitable[None]]) -> None:
+        async def live(part: float, *others: _Beside, historic: int = 0) -> None:
             begin = monotonic()
             async with asyncio.TaskGroup() as group:
                 for other in others:
-                    group.create_task(_awaited(other(part * seconds)))
-                historic = _HISTORIC if part == FAULTS else 0
+                    group.create_task(other(part * seconds))
                 group.create_task(fleet.live(part * seconds, historic=historic))
             self._lived += monotonic() - begin
             await asyncio.sleep(self._plan.interval + 1)  # so that no second is measured twice
 
         others = [name for name in SINKS if name != DEAD]
-        await live(FAULTS, self._outlets.disturb, self._kill_now_and_then)
+        await live(FAULTS, self._outlets.disturb, self._kill_now_and_then, historic=_HISTORIC)
         await self._until_nothing_waits(others)
         calm, dead, back = (Watch(server, others) for _ in range(3))
         await live(CALM, calm.watch)
@@ -258,7 +262,7 @@ class SinkSoak:
         """Tell how fast the dead one caught up, while devices went on if there was time."""
         found = self._outlets.caught_up(self._goal)
         if found is None or not found[1]:
-            say("catching up", "too little to be measured")
+            self.wrong.append("what was dead did not catch up, or had nothing to")
             return
         count, taken = found
         rate, devices = count / taken, self._plan.inverters + self._plan.batteries
@@ -268,6 +272,8 @@ class SinkSoak:
         times.append(f"{rate / came:.1f} × the {came:.0f} a second that came")
         say("catching up", f"{count:,} readings in {taken:.1f} s, {rate:,.0f} a second: "
             + ", ".join(times))  # fmt: skip
+        if rate < LEAST_CATCH_UP * devices / min(_IN_LIFE):
+            self.wrong.append(f"catching up takes more than a {LEAST_CATCH_UP:g}th of the time")
 
     def _look_at_rows(self, rows: dict[str, dict[str, object]], entries: Sequence[Entry]) -> None:
         """Look whether the sinks themselves tell what is true."""
@@ -281,7 +287,3 @@ class SinkSoak:
                 for key, value in wanted.items()
                 if row[key] != value
             ]
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work

@@ -37,8 +37,7 @@ def test_every_reading_arrives_whatever_happens_on_the_way() -> None:
     assert number(r"influx: ([\d,]+) points", said) > 80 * 10
     assert number(r"server killed: (\d+) times", said) > 0
     assert sum(number(rf"mqtt: .*{fault} (\d+)", said) for fault in ("reset", "refusal")) > 0
-    # An hour of life, caught up in less than three minutes.
-    assert number(r"(\d+) × that of a reading each 10 s", said) >= 20
+    assert number(r"([\d,]+) readings in [\d.]+ s, [\d,]+ a second", said) > readings // 2
 
 
 HASTY = """
