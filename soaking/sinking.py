@@ -24,7 +24,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -40,12 +40,15 @@ from soaking.lagging import Watch, told
 from soaking.ledger import Ledger
 from soaking.outlets import DEAD, NEEDS_TIME, SINKS, Outlets
 from soaking.report import counted, held, say
-from soaking.server import MAIN, FakeServer, ServerError
+from soaking.server import MAIN, FakeServer, Figures, ServerError
 
 FAULTS, CALM, ONE_DEAD = 0.5, 0.1, 0.4
 """Parts of the time."""
 _BACK = 0.75
 """The part of the last life after which the dead one comes back."""
+_IDLE = 5.0
+"""Seconds after which a sink has closed the connection of its last request."""
+_MOST_ENDS = 3
 _BETWEEN_KILLS = (3.0, 15.0)
 """Seconds, from and to."""
 LONGEST_CATCH_UP = 240.0
@@ -139,7 +142,7 @@ class SinkSoak:
             self._config.write_text(self._outlets.configuration())
             await self._server.start()
             await self._soak()
-            await self._server.stop()
+            await self._end()
             await self._report()
         except* ServerError as errors:
             self.wrong += [str(error) for error in errors.exceptions]
@@ -168,7 +171,7 @@ class SinkSoak:
         await self._until_nothing_waits(others)
         calm, dead, back = (Watch(server, others) for _ in range(3))
         await live(CALM, calm.watch)
-        before = await server.at_rest()
+        before = await self._at_rest()
         say("server before", held(before))
 
         async def one_is_dead(seconds: float) -> None:
@@ -180,10 +183,33 @@ class SinkSoak:
 
         await live(ONE_DEAD, one_is_dead)
         await self._until_nothing_waits(SINKS)
-        after = await server.at_rest()
+        after = await self._at_rest()
         say("server after", held(after))
         self.wrong += growth("the server", before, after)
         self._report_watches(calm, dead, back)
+
+    async def _at_rest(self) -> Figures:
+        await asyncio.sleep(_IDLE)
+        return await self._server.at_rest()
+
+    async def _end(self) -> None:
+        """Let the server end, when all that is in the store is delivered.
+
+        What waits for its date gets it when the server ends, behind the last word of the sinks: it
+        is delivered when a server is there again.
+
+        Raises:
+            ServerError: it does not come to that.
+        """
+        for again in range(_MOST_ENDS):
+            await self._until_nothing_waits(SINKS)
+            await self._server.stop()
+            waiting = max(_waiting(row) for row in (await self._server.sinks()).values())
+            if not waiting:
+                return
+            say(f"waiting after end {again + 1}", f"{waiting:,} records, dated last of all")
+            await self._server.start()
+        raise ServerError("there is always something that waits when the server has ended")
 
     def _report_watches(self, calm: Watch, dead: Watch, back: Watch) -> None:
         for when, watch in (("nothing but the dead one", dead), ("it catches up", back)):
@@ -216,12 +242,8 @@ class SinkSoak:
         end = monotonic() + LONGEST_CATCH_UP
         while True:
             found = await self._server.sinks()
-            waiting = {
-                name: found[name]["waiting"] if name in found else "?"
-                for name in names
-                if name not in found or found[name]["waiting"]
-            }
-            if not waiting:
+            waiting = {name: _waiting(found[name]) for name in names if name in found}
+            if len(waiting) == len(names) and not any(waiting.values()):
                 return
             if monotonic() > end:
                 raise ServerError(f"this many records wait, and go nowhere: {waiting}")
@@ -287,3 +309,10 @@ class SinkSoak:
                 for key, value in wanted.items()
                 if row[key] != value
             ]
+
+
+def _waiting(row: Mapping[str, object]) -> int:
+    """Return how many records a sink has not had."""
+    waiting = row["waiting"]
+    assert isinstance(waiting, int)
+    return waiting
