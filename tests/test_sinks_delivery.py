@@ -35,7 +35,7 @@ class Standing(Recorder):
         super().__init__()
         self.begun = asyncio.Event()
 
-    async def begin(self) -> None:
+    async def begin(self, _number: int) -> None:
         self.begun.set()
 
 
