@@ -22,6 +22,7 @@ from inverterproto_cli.server.outlet import Outlet
 from inverterproto_cli.server.running import NOTHING_CAME, Watch, start_lines, why_not
 from inverterproto_cli.store import Reader
 from tests.alphaess_vectors import CONFIGURATION, RAW, SN
+from tests.clients import INVERTER, Peer, data
 from tests.conftest import invoke
 from tests.programs import PATIENCE, Program, fake_server
 from tests.serving import serving
@@ -444,3 +445,13 @@ class TestTheLog:
         assert len(events) > 8
         for event in events:
             assert f"`{event}`" in page, event
+
+
+def test_a_sink_on_standard_output_has_it_for_itself(store: Path) -> None:
+    with fake_server("--store", store, "--stdout") as server:
+        (port,) = server.ports()
+        with Peer(port) as device:
+            device.ask(data(1))
+        line = server.line(r'"number": 1[,}]', of="out")
+        assert json.loads(line)["device"] == INVERTER
+        assert all(one.startswith("{") for one in server.out)

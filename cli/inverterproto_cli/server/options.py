@@ -15,9 +15,12 @@ from inverterproto_cli.number import Number
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.logs import Log, set_up
+from inverterproto_cli.sinks.settings import Configured, configured
+from inverterproto_cli.sinks.stdout import STDOUT
 from inverterproto_cli.store import NOTHING_ACKNOWLEDGED, PASSED_ON, NoStore, Store, default_path
 from inverterproto_cli.store.retention import Keep
 from inverterproto_cli.useless import refuse_given
+from inverterproto_cli.web.options import http_of
 
 if TYPE_CHECKING:
     from inverterproto_cli.server.capturing import Capture
@@ -280,9 +283,11 @@ class Serving:
         capture = _capture(options["capture"], options["capture_size"] * _MIB, log)
         outlets = [set_up(options["log_format"], verbose=options["verbose"], quiet=quiet)]
         store, describe = _store(options, log)
-        outward = _outward(store, log, options)
+        wanted = configured(click.get_current_context())
+        outward = _outward(wanted, store, log, options)
         show = None
-        if not quiet:
+        # Standard output is one thing: lines for people, or a sink.
+        if not quiet and all(one.type is not STDOUT for one in wanted):
             from inverterproto_cli.server.live import Live
             from inverterproto_cli.server.outlet import Outlet
 
@@ -331,12 +336,11 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     return store, f"records are kept in {path}"
 
 
-def _outward(store: Store | NoStore, log: Log, options: Mapping[str, Any]) -> "Outward | None":
+def _outward(
+    wanted: list[Configured], store: Store | NoStore, log: Log, options: Mapping[str, Any]
+) -> "Outward | None":
     """Return what has the sinks and shows something over HTTP, if the user wants either."""
-    from inverterproto_cli.sinks.settings import configured
-    from inverterproto_cli.web.options import http_of
-
-    wanted, http = configured(click.get_current_context()), http_of(options)
+    http = http_of(options)
     if not wanted and http is None:
         return None
     if wanted and isinstance(store, NoStore):
