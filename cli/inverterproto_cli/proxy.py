@@ -26,14 +26,13 @@ LISTEN = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777"}
 UPSTREAM = {"deye": "5406.deviceaccess.host:10000", "alphaess": "www.alphaess.com:7777"}
 """The vendors' own hosts."""
 _OFFLINE = {
-    "answer": "while a cloud is away its devices are answered here, and its portal has a gap there "
-    "(--offline)",
-    "refuse": "while a cloud is away its devices are turned away, and keep their records for it",
+    "answer": "cloud away: we answer, and its portal has a gap (--offline)",
+    "refuse": "cloud away: devices keep their records, you see none (--offline)",
 }
 _RIGHTS = {
     "allow": "the cloud may command the devices (--cloud-commands)",
-    "read-only": "the cloud may read from the devices and command nothing",
-    "block": "the cloud may command the devices nothing",
+    "read-only": "the cloud may read, and command nothing (--cloud-commands)",
+    "block": "the cloud may command nothing (--cloud-commands)",
 }
 
 
@@ -251,8 +250,8 @@ async def _begin(
     loops: "Loops",
     tee: Address | None,
     options: Mapping[str, Any],
-) -> str:
-    """Look where the clouds are; return what is to be said of it.
+) -> list[str]:
+    """Look where the clouds are; return what is to be said of it, a line for each thing.
 
     Raises:
         click.ClickException: a cloud's name leads here, or that of the second server.
@@ -278,7 +277,7 @@ async def _begin(
     if clouds:
         where += [_OFFLINE[options["offline"]], _RIGHTS[options["cloud_commands"]]]
     if clouds and options["durable"]:
-        where.append("what a cloud says waits until the records before it are on disk (--durable)")
+        where.append("what a cloud says waits for the records before it (--durable)")
     if tee is not None:
-        where.append(f"a copy goes to {tee}")
-    return "; ".join(where)
+        where.append(f"a copy goes to {tee} (--tee)")
+    return where

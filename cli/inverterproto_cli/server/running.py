@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -93,18 +93,21 @@ def why_not(address: Address, error: OSError) -> str:
     return f"cannot listen on {address}: {error.strerror or error}"
 
 
-def start_line(bound: list[Address], describe: str) -> str:
-    """Return what a server says when it is ready."""
-    line = f"listening on {', '.join(map(str, bound))}; {describe}"
+def start_lines(bound: list[Address], told: Sequence[str]) -> list[str]:
+    """Return what a server says when it is ready, a line for each thing.
+
+    Args:
+        bound: where it listens.
+        told: what else there is to say.
+    """
+    lines = [f"listening on {', '.join(map(str, bound))}"]
     inward = [
         address for address in bound if ip_address(address.host.partition("%")[0]).is_loopback
     ]
-    if inward == bound:
-        return f"{line}; nothing but this machine itself reaches {_those(inward)}"
     if inward:
-        told = ", ".join(map(str, inward))
-        return f"{line}; nothing but this machine itself reaches {told}"
-    return line
+        which = _those(inward) if inward == bound else ", ".join(map(str, inward))
+        lines.append(f"nothing but this machine itself reaches {which}")
+    return [*lines, *told]
 
 
 def _those(addresses: list[Address]) -> str:
@@ -115,7 +118,7 @@ async def serve(
     listener: Listener,
     serving: Serving,
     ports: list[tuple[str, Address]],
-    begin: Callable[[], Awaitable[str]] | None = None,
+    begin: Callable[[], Awaitable[list[str]]] | None = None,
 ) -> None:
     """Open the store, listen, and serve until a signal says to stop.
 
@@ -123,7 +126,8 @@ async def serve(
         listener: takes the connections.
         serving: what the options made.
         ports: where to listen, and for whom.
-        begin: is called when all ports are there; returns what else is to be said of the start.
+        begin: is called when all ports are there; returns what else is to be said of the start,
+            a line for each thing.
 
     Raises:
         click.ClickException: the store or an address cannot be had.
@@ -141,8 +145,11 @@ async def serve(
     try:
         keeper.open()
         bound = await listen(listener, ports)
-        what = serving.describe if begin is None else f"{await begin()}; {serving.describe}"
-        log.tell("listening", start_line(bound, what))
+        told = [] if begin is None else await begin()
+        first, *others = start_lines(bound, [*told, serving.describe])
+        log.tell("listening", first)
+        for line in others:
+            log.tell("start", line)
         await _look_after(listener.stopping, Watch(listener, serving))
         log.tell("stopping", "stopping")
     finally:
