@@ -36,7 +36,7 @@ _RIGHTS = {
 }
 
 
-@click.command()
+@click.command("proxy")
 @serving_options(LISTEN)
 @click.option(
     "--upstream",
