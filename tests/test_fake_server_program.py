@@ -97,6 +97,17 @@ class TestStartAndEnd:
                 assert len(second.err) == 1
                 assert f"in use by process {first.pid}" in second.err[0]
 
+    def test_a_store_in_a_folder_that_is_not_there_is_one_clear_line_and_makes_none(
+        self, tmp_path: Path
+    ) -> None:
+        with fake_server("--store", tmp_path / "typo" / "store.db") as server:
+            assert server.end() == 1
+            [line] = server.err
+            assert line.endswith(
+                f"there is no folder {tmp_path}/typo: make it, or name another (--store)"
+            )
+        assert not list(tmp_path.iterdir())
+
     def test_without_a_store_it_says_so(self) -> None:
         with fake_server("--no-store", "--store", "a.db") as refused:
             refused.line("--store has no effect with --no-store")

@@ -14,6 +14,7 @@ from inverterproto_cli.number import Number
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.logs import Log, set_up
+from inverterproto_cli.show import printable
 from inverterproto_cli.store import NOTHING_ACKNOWLEDGED, PASSED_ON, NoStore, Store, default_path
 from inverterproto_cli.store.retention import Keep
 from inverterproto_cli.useless import refuse_given
@@ -307,7 +308,7 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
         names = ("store_path", "keep_days", "keep_size")
         refuse_given(click.get_current_context(), "with --no-store", *names)
         return NoStore(), "nothing is stored (--no-store): what is answered may be lost"
-    path = Path(options["store_path"] or default_path())
+    path = default_path() if options["store_path"] is None else _named(options["store_path"])
     keep = Keep(
         days=options["keep_days"],
         size=options["keep_size"] * _MIB,
@@ -321,6 +322,19 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     price = NOTHING_ACKNOWLEDGED if options.get("durable", True) else PASSED_ON
     store = Store(path, say, keep=keep, most_pending=options["max_waiting"] * _MIB, price=price)
     return store, f"records are kept in {path}"
+
+
+def _named(store: str) -> Path:
+    """Return the file that the user names for the store; only the default one's folder is made.
+
+    Raises:
+        click.ClickException: its folder is not there.
+    """
+    path = Path(store)
+    if not path.parent.is_dir():
+        text = f"store {path}: there is no folder {path.parent}: make it, or name another (--store)"
+        raise click.ClickException(printable(text))
+    return path
 
 
 def _capture(path: str | None, most: int, log: Log) -> "Capture | None":

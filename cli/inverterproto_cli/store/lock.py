@@ -21,8 +21,6 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        if path.is_dir():
-            raise StoreError(f"store {path}: it is a folder, the store is a file")
         self._path = path.with_name(path.name + ".lock")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

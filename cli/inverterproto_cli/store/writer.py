@@ -19,7 +19,13 @@ from inverterproto_cli.store.forgetting import Removal, StillWanted
 from inverterproto_cli.store.lock import Lock
 from inverterproto_cli.store.recalling import Recalling
 from inverterproto_cli.store.retention import DEFAULT, Keep, Say
-from inverterproto_cli.store.schema import DEVICE_COLUMNS, StoreError, close_to_others, state_of
+from inverterproto_cli.store.schema import (
+    DEVICE_COLUMNS,
+    StoreError,
+    close_to_others,
+    refuse_foreign,
+    state_of,
+)
 
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 """Seconds until a failed batch is tried again: first, and at the most."""
@@ -116,6 +122,7 @@ class Store:
         self._loop = asyncio.get_running_loop()
         # What is locked is the file, by whatever name it is called.
         self.path = Path(os.path.realpath(self.path))
+        refuse_foreign(self.path)
         self._lock = Lock(self.path)
         self._file = StoreFile(self.path, self._keep, self._say_from_thread)
         try:
