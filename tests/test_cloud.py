@@ -12,12 +12,12 @@ import dns.message
 import dns.rrset
 import pytest
 
-from inverterproto_cli.address import Address
+from inverterproto_cli.address import Address, is_address
 from inverterproto_cli.relay import cloud as clouds
 from inverterproto_cli.relay import resolving
 from inverterproto_cli.relay.cloud import AwayError, Cloud, LoopError
 from inverterproto_cli.relay.loops import MOST_HOPS, Loops, is_of_this_machine
-from inverterproto_cli.relay.resolving import UnresolvedError, by_server, by_system, is_address
+from inverterproto_cli.relay.resolving import UnresolvedError, by_server, by_system
 from tests.serving import Clock
 
 PATIENCE = 30.0

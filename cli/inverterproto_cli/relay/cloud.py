@@ -33,8 +33,8 @@ from math import inf
 from time import monotonic
 from typing import Any, TypeVar
 
-from inverterproto_cli.address import Address
-from inverterproto_cli.relay.resolving import Resolve, UnresolvedError, is_address
+from inverterproto_cli.address import Address, is_address
+from inverterproto_cli.relay.resolving import Resolve, UnresolvedError
 
 CONNECT_WITHIN = 10.0
 """Seconds for the cloud to take a connection."""

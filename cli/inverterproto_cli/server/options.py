@@ -27,18 +27,21 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MIB = 1 << 20
 
 
-def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Command]:
+def serving_options(
+    defaults: Mapping[str, str], address: str = "[FAMILY=]HOST:PORT"
+) -> Callable[[_Command], _Command]:
     """Return a decorator that gives a command the options of a server.
 
     Args:
         defaults: where it listens by default, by family.
+        address: what is to be typed for another place.
     """
     shown = ", ".join(f"{name}={address}" for name, address in defaults.items())
     options = (
         click.option(
             "--listen",
             multiple=True,
-            metavar="[FAMILY=]HOST:PORT",
+            metavar=address,
             envvar="INVERTERPROTO_LISTEN",
             help=f"Listen here instead; FAMILY=none: not at all.  [default: {shown}]",
         ),
@@ -214,14 +217,17 @@ def ports_of(
     """
     chosen: dict[str, list[Address]] = {}
     for text in listen:
-        family, equals, address = text.rpartition("=")
+        family, equals, address = text.partition("=") if "=" in text else ("", "", text)
+        if apart and not equals:
+            forms = " or ".join(f"{name}={text}" for name in defaults)
+            raise click.BadParameter(f"say for which family: {forms}.", param_hint="--listen")
         if equals and family not in defaults:
             raise click.BadParameter(
                 f"{text!r}: there is no family {family!r}, only {', '.join(defaults)}.",
                 param_hint="--listen",
             )
         chosen.setdefault(family, [])
-        if address != "none":
+        if address.lower() != "none":
             chosen[family].append(parse_address(address, "--listen"))
     if "" not in chosen:
         for family, address in defaults.items():

@@ -85,7 +85,8 @@ async def listen(listener: Listener, ports: list[tuple[str, Address]]) -> list[A
 def why_not(address: Address, error: OSError) -> str:
     """Return why an address cannot be listened on, in a line."""
     if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {address}: the port is in use (by another server?)"
+        why = "the port is in use (by another server?); name another (--listen)"
+        return f"cannot listen on {address}: {why}"
     if error.errno == errno.EACCES:
         return f"cannot listen on {address}: ports below 1024 need a right that you do not have"
     if error.errno == errno.EADDRNOTAVAIL:

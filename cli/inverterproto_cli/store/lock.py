@@ -32,7 +32,9 @@ class Lock:
         except OSError as error:
             holder = os.pread(self._file, 200, 0).decode("utf-8", "replace").strip()
             os.close(self._file)
-            raise HeldError(f"store {path}: in use by {holder or 'another process'}") from error
+            who = holder or "another process"
+            text = f"store {path}: in use by {who}; name another (--store)"
+            raise HeldError(text) from error
         os.ftruncate(self._file, 0)
         name = os.path.basename(sys.argv[0]) or "python"
         os.pwrite(self._file, f"process {os.getpid()} ({name})\n".encode(), 0)
