@@ -63,6 +63,11 @@ class TestList:
         assert found["110AD0123456789"]["firmware"] is None
         assert found[LOGGER]["answered"] == "us", "though it spoke for its inverter only"
 
+    def test_decode_says_what_shows_a_store(self, store: Path) -> None:
+        shown = invoke("decode", store)
+        assert (shown.code, shown.out) == (1, "")
+        assert f"{store}: is a database; if it is a store, inverterproto readings" in shown.err
+
     @pytest.mark.parametrize("command", ["approve", "devices", "readings", "unknown"])
     def test_of_two_servers_in_the_configuration_it_is_the_proxys_store(
         self, command: str, store: Path, tmp_path: Path
