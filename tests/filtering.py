@@ -126,7 +126,13 @@ async def proxied(
     loops = Loops()
     clouds = {
         family: Cloud(
-            family, Address("127.0.0.1", port), by_system, named=True, is_us=loops.is_us, tell=say
+            family,
+            Address("127.0.0.1", port),
+            by_system,
+            named=True,
+            is_us=loops.is_us,
+            tell=log.tell,
+            meanwhile="what is done meanwhile",
         )
         for family in ("deye", "alphaess")
     }

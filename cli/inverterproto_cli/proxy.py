@@ -29,6 +29,10 @@ _OFFLINE = {
     "answer": "cloud away: we answer, and its portal has a gap (--offline)",
     "refuse": "cloud away: devices keep their records, you see none (--offline)",
 }
+_MEANWHILE = {
+    "answer": "its devices are answered here meanwhile",
+    "refuse": "its devices are turned away meanwhile",
+}
 _RIGHTS = {
     "allow": "the cloud may command the devices (--cloud-commands)",
     "read-only": "the cloud may read, and command nothing (--cloud-commands)",
@@ -116,7 +120,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - those above
     serving = Serving.of(options)
     answers = Answers(serving.keeper, approving_seconds=approving, **choices)
     loops = Loops()
-    clouds = _clouds(serving, upstream, loops, resolve)
+    clouds = _clouds(serving, upstream, loops, resolve, _MEANWHILE[options["offline"]])
 
     async def main() -> None:
         relay = Relay(
@@ -199,14 +203,10 @@ def _clouds(
     upstream: Mapping[str, Address | None],
     loops: "Loops",
     resolve: "Resolve",
+    meanwhile: str,
 ) -> dict[str, "Cloud"]:
     """Return the cloud of each family that has one."""
-    import logging
-
     from inverterproto_cli.relay.cloud import Cloud
-
-    def tell(event: str, text: str) -> None:
-        serving.log.tell(event, text, logging.WARNING)
 
     addresses = {family: parse_address(host, "--upstream") for family, host in UPSTREAM.items()}
     return {
@@ -216,7 +216,8 @@ def _clouds(
             resolve,
             named=family in upstream,
             is_us=loops.is_us,
-            tell=tell,
+            tell=serving.log.tell,
+            meanwhile=meanwhile,
         )
         for family, address in {**addresses, **upstream}.items()
         if address is not None

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 TLS = (
     "this device encrypts (TLS): it is passed on as it is, and nothing can be read. Its firmware "
-    "is a newer one; see the documentation for what can be done"
+    "is a newer one; see docs/proxy.md for what can be done"
 )
 TLS_HELD = (
     "this device encrypts (TLS): nothing of it can be read, so nothing of what its cloud says may "
