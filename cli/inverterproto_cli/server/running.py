@@ -132,6 +132,7 @@ async def serve(
 
     Raises:
         click.ClickException: the store or an address cannot be had.
+        click.exceptions.Exit: records could not be written, which is told.
     """
     keeper, log = serving.keeper, serving.log
     loop = asyncio.get_running_loop()
@@ -163,6 +164,8 @@ async def serve(
             log.counters(counters(listener))
     if listener.failure is not None:
         raise click.ClickException(listener.failure)
+    if isinstance(keeper.store, Store) and keeper.store.unwritten:
+        raise click.exceptions.Exit(1)
 
 
 async def _look_after(stop: asyncio.Event, watch: "Watch") -> None:

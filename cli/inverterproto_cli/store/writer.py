@@ -79,6 +79,7 @@ class Store:
         trouble: what is wrong, or None.
         newest: the latest arrival in it when it was opened, in unix seconds.
         dropped: records that could not be kept because too much was waiting.
+        unwritten: records that could not be written at the end.
     """
 
     lasting = True
@@ -96,6 +97,7 @@ class Store:
         self.trouble: str | None = None
         self.newest = 0.0
         self.dropped = self._lost = 0
+        self.unwritten = 0
         self.committed = 0
         self.commits = 0
         self._say = say
@@ -501,6 +503,7 @@ class Store:
         """Say what could not be written, if there is such."""
         lost = len(self._batch) + (len(self._at_work) if self._at_work else 0)
         if lost:
+            self.unwritten += lost
             text = f"store {self.path}: {lost:,} records were not written; {self._price.lost}"
             self._say("store-lost", text)
         self._batch = Batch()
