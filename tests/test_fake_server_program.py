@@ -83,6 +83,16 @@ class TestStartAndEnd:
                 [line] = server.err
                 assert line.startswith(f"Error: cannot listen on 127.0.0.1:{port}: the port is in")
 
+    def test_with_a_place_to_listen_the_port_for_tests_is_left_to_others(self) -> None:
+        listen = "--listen", "deye=127.0.0.1:0", "--no-store"
+        with (
+            Program("fake-server", *listen, "--listen", "alphaess=none") as one,
+            Program("fake-server", *listen, "--listen", "test=127.0.0.1:0",
+                    "--listen", "alphaess=NONE") as other,
+        ):  # fmt: skip
+            assert (len(one.ports()), len(other.ports())) == (1, 2)
+            assert one.stop() == other.stop() == 0
+
     def test_an_address_of_another_machine_is_one_clear_line(self, store: Path) -> None:
         with Program("fake-server", "--listen", "192.0.2.1:0", "--store", store) as server:
             assert server.end() == 1
@@ -97,6 +107,18 @@ class TestStartAndEnd:
                 assert second.end() == 1
                 assert len(second.err) == 1
                 assert f"in use by process {first.pid}" in second.err[0]
+                assert second.err[0].endswith("; name another (--store)")
+
+    def test_a_store_in_a_folder_that_is_not_there_is_one_clear_line_and_makes_none(
+        self, tmp_path: Path
+    ) -> None:
+        with fake_server("--store", tmp_path / "typo" / "store.db") as server:
+            assert server.end() == 1
+            [line] = server.err
+            assert line.endswith(
+                f"there is no folder {tmp_path}/typo: make it, or name another (--store)"
+            )
+        assert not list(tmp_path.iterdir())
 
     def test_without_a_store_it_says_so(self) -> None:
         with fake_server("--no-store", "--store", "a.db") as refused:
@@ -145,7 +167,13 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (["--listen", "deye"], "'deye' is not HOST:PORT"),
+            (["--listen", "deye"], "'deye' is not HOST:PORT: the port is missing"),
+            (["--listen", "deye=host:99999"], "'99999' is no port, they go up to 65535"),
+            (["--listen", "deye=host:"], "'' is no port"),
+            (["--listen", "deye=:10000"], "'' is neither a name nor an address"),
+            (["--listen", "deye=a:1,alphaess=b:2"], "give --listen once for each address"),
+            (["--timezone", "Berlin"], "there is no 'Berlin': Europe/Berlin?"),
+            (["--timezone", "Nowhere"], "there is no 'Nowhere', but Europe/Berlin, for example"),
             (["--listen", "sma=1.2.3.4:5"], "there is no family 'sma'"),
             (
                 ["--listen", "deye=none", "--listen", "alphaess=none", "--listen", "test=none"],
@@ -373,7 +401,7 @@ class _Nothing:
     ("number", "said"),
     [
         (errno.EACCES, "ports below 1024 need a right that you do not have"),
-        (errno.EADDRINUSE, "the port is in use (by another server?)"),
+        (errno.EADDRINUSE, "the port is in use (by another server?); name another (--listen)"),
         (errno.EAFNOSUPPORT, "Address family not supported by protocol"),
     ],
 )

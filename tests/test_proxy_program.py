@@ -159,7 +159,7 @@ class TestStartAndEnd:
                     assert made.line("tried again until it works").endswith(meanwhile)
                     if not options:
                         assert len(device.makefile("rb").read(ANSWER)) == ANSWER
-                    made.stop()
+                    assert made.stop() == 1
                 assert made.line("1 records were not written").endswith(lost)
 
     def test_it_says_what_refusing_costs_and_what_a_filter_leaves(self, store: Path) -> None:
@@ -173,7 +173,7 @@ class TestStartAndEnd:
             made.line(" what a cloud says waits for the records before it .--durable.$")
             made.line(" a copy goes to 127.0.0.1:9 .--tee.$")
             assert ask(made.ports()[0], DATA) == b""
-            made.line("the cloud of deye is away: .* refuses the connection")
+            made.line("deye is away: .* refuses the connection; its devices are turned away")
             assert made.stop() == 0
 
     def test_a_signal_while_the_cloud_is_called_is_heeded_at_once(self, store: Path) -> None:
@@ -310,7 +310,10 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (["--listen", "1.2.3.4:5"], "say for which family"),
+            (
+                ["--listen", "1.2.3.4:5"],
+                "say for which family: deye=1.2.3.4:5 or alphaess=1.2.3.4:5",
+            ),
             (["--listen", "sma=1.2.3.4:5"], "there is no family 'sma'"),
             (["--listen", "deye=none", "--listen", "alphaess=none"], "nothing is left"),
             (
@@ -319,10 +322,16 @@ class TestOptions:
             ),
             (["--upstream", "1.2.3.4:5"], "is not FAMILY=HOST:PORT"),
             (["--upstream", "sma=1.2.3.4:5"], "is not FAMILY=HOST:PORT"),
-            (["--upstream", "deye=host"], "is not HOST:PORT"),
+            (["--upstream", "deye=host"], "is not HOST:PORT: the port is missing"),
+            (["--upstream", "deye=a:1,alphaess=b:2"], "give --upstream once for each"),
+            (["--upstream", "deye=http://1.2.3.4:5"], "give it without http://"),
+            (["--upstream", "deye=a b:5"], "'a b' is neither a name nor an address"),
+            (["--upstream", "deye=fe80::1"], "'fe80:' is neither a name nor an address"),
+            (["--tee", "deye=1.2.3.4:5"], "give it without deye="),
             (["--upstream", "deye=none", "--upstream", "deye=a:1"], "deye is given twice"),
-            (["--resolver", "dns.example"], "dns.example"),
-            (["--resolver", "dns.example:53"], "is no IP address"),
+            (["--resolver", "dns"], "'dns' is not IP[:PORT]"),
+            (["--resolver", "dns.example:53"], "'dns.example:53' is not IP[:PORT]"),
+            (["--resolver", "1.2.3.4:dns"], "'dns' is no port"),
             (["--offline", "wait"], "answer"),
             (["--cloud-commands", "some"], "read-only"),
             (["--approve-for", "10m"], "--cloud-commands read-only or block"),

@@ -32,7 +32,9 @@ def command(**options: Any) -> None:  # noqa: ANN401 - those above
     inverterproto fake-server
     inverterproto fake-server --listen deye=0.0.0.0:10001 --json
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
-    ports = ports_of(options["listen"], DEFAULTS)
+    listen = options["listen"]
+    # Who says where devices come wants no other port beside those, unless it is named.
+    ports = ports_of(("test=none", *listen) if listen else (), DEFAULTS)
     choices = answering(options)
 
     from inverterproto_cli.server.answering import Answers

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inverterproto_cli.address import Address, parse_address
+from inverterproto_cli.address import Address, is_address, parse_address
 from inverterproto_cli.server.answer_options import answering, answering_options
 from inverterproto_cli.server.options import ports_of, serving_options
 from inverterproto_cli.sinks.settings import SinkCommand, sink_options
@@ -31,6 +31,10 @@ _OFFLINE = {
     "answer": "cloud away: we answer, and its portal has a gap (--offline)",
     "refuse": "cloud away: devices keep their records, you see none (--offline)",
 }
+_MEANWHILE = {
+    "answer": "its devices are answered here meanwhile",
+    "refuse": "its devices are turned away meanwhile",
+}
 _RIGHTS = {
     "allow": "the cloud may command the devices (--cloud-commands)",
     "read-only": "the cloud may read, and command nothing (--cloud-commands)",
@@ -38,16 +42,15 @@ _RIGHTS = {
 }
 
 
-@click.command(cls=SinkCommand)
-@serving_options(LISTEN)
+@click.command("proxy", cls=SinkCommand)
+@serving_options(LISTEN, "FAMILY=HOST:PORT")
 @click.option(
     "--upstream",
     multiple=True,
     metavar="FAMILY=HOST:PORT",
     envvar="INVERTERPROTO_UPSTREAM",
-    help="Pass this family on to there; FAMILY=none: answer it ourselves.  [default: "
-    + ", ".join(f"{family}={host}" for family, host in UPSTREAM.items())
-    + "]",
+    help="Pass this family on to there; FAMILY=none: answer it ourselves. Once for each family."
+    "  [default: " + ", ".join(f"{family}={host}" for family, host in UPSTREAM.items()) + "]",
 )
 @click.option(
     "--resolver",
@@ -104,8 +107,6 @@ def command(**options: Any) -> None:  # noqa: ANN401 - those above
     inverterproto proxy --upstream deye=none --resolver 9.9.9.9
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     ports = ports_of(options["listen"], LISTEN, apart=True)
-    if any(not family for family, _ in ports):
-        raise click.BadParameter("say for which family: FAMILY=HOST:PORT.", param_hint="--listen")
     upstream = _upstream(options["upstream"])
     resolve = _resolver(options["resolver"])
     tee = None if options["tee"] is None else parse_address(options["tee"], "--tee")
@@ -123,7 +124,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - those above
     serving = Serving.of(options)
     answers = Answers(serving.keeper, approving_seconds=approving, **choices)
     loops = Loops()
-    clouds = _clouds(serving, upstream, loops, resolve)
+    clouds = _clouds(serving, upstream, loops, resolve, _MEANWHILE[options["offline"]])
 
     async def main() -> None:
         relay = Relay(
@@ -160,7 +161,7 @@ def _upstream(texts: tuple[str, ...]) -> dict[str, Address | None]:
             )
         if family in chosen:
             raise click.BadParameter(f"{family} is given twice.", param_hint="--upstream")
-        chosen[family] = None if address == "none" else parse_address(address, "--upstream")
+        chosen[family] = None if address.lower() == "none" else parse_address(address, "--upstream")
     return chosen
 
 
@@ -171,13 +172,13 @@ def _resolver(text: str | None) -> "Resolve":
         click.BadParameter: the DNS server is not named by its address.
         MissingExtra: asking another one needs a library that is not there.
     """
-    from inverterproto_cli.relay.resolving import by_server, by_system, is_address
+    from inverterproto_cli.relay.resolving import by_server, by_system
 
     if text is None:
         return by_system
+    if not (is_address(text) or is_address(text.rpartition(":")[0].strip("[]"))):
+        raise click.BadParameter(f"{text!r} is not IP[:PORT].", param_hint="--resolver")
     server = Address(text, 53) if is_address(text) else parse_address(text, "--resolver")
-    if not is_address(server.host):
-        raise click.BadParameter(f"{text!r} is no IP address.", param_hint="--resolver")
     try:
         return by_server(server)
     except ImportError as error:
@@ -206,14 +207,10 @@ def _clouds(
     upstream: Mapping[str, Address | None],
     loops: "Loops",
     resolve: "Resolve",
+    meanwhile: str,
 ) -> dict[str, "Cloud"]:
     """Return the cloud of each family that has one."""
-    import logging
-
     from inverterproto_cli.relay.cloud import Cloud
-
-    def tell(event: str, text: str) -> None:
-        serving.log.tell(event, text, logging.WARNING)
 
     addresses = {family: parse_address(host, "--upstream") for family, host in UPSTREAM.items()}
     return {
@@ -223,7 +220,8 @@ def _clouds(
             resolve,
             named=family in upstream,
             is_us=loops.is_us,
-            tell=tell,
+            tell=serving.log.tell,
+            meanwhile=meanwhile,
         )
         for family, address in {**addresses, **upstream}.items()
         if address is not None

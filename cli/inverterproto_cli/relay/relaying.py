@@ -68,6 +68,7 @@ class Relay(Listener):
         **options: Any,  # noqa: ANN401 - a Listener's
     ) -> None:
         super().__init__(*arguments, **options)
+        self.keeper.refused = "passed on, but not kept"
         self.clouds = clouds
         self.loops = loops
         self.hearing = hearing

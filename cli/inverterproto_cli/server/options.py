@@ -15,6 +15,7 @@ from inverterproto_cli.number import Number
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.logs import Log, set_up
+from inverterproto_cli.show import printable
 from inverterproto_cli.sinks.settings import Configured, configured
 from inverterproto_cli.sinks.stdout import STDOUT
 from inverterproto_cli.store import NOTHING_ACKNOWLEDGED, PASSED_ON, NoStore, Store, default_path
@@ -33,18 +34,21 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MIB = 1 << 20
 
 
-def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Command]:
+def serving_options(
+    defaults: Mapping[str, str], address: str = "[FAMILY=]HOST:PORT"
+) -> Callable[[_Command], _Command]:
     """Return a decorator that gives a command the options of a server.
 
     Args:
         defaults: where it listens by default, by family.
+        address: what is to be typed for another place.
     """
     shown = ", ".join(f"{name}={address}" for name, address in defaults.items())
     options = (
         click.option(
             "--listen",
             multiple=True,
-            metavar="[FAMILY=]HOST:PORT",
+            metavar=address,
             envvar="INVERTERPROTO_LISTEN",
             help=f"Listen here instead; FAMILY=none: not at all.  [default: {shown}]",
         ),
@@ -220,14 +224,17 @@ def ports_of(
     """
     chosen: dict[str, list[Address]] = {}
     for text in listen:
-        family, equals, address = text.rpartition("=")
+        family, equals, address = text.partition("=") if "=" in text else ("", "", text)
+        if apart and not equals:
+            forms = " or ".join(f"{name}={text}" for name in defaults)
+            raise click.BadParameter(f"say for which family: {forms}.", param_hint="--listen")
         if equals and family not in defaults:
             raise click.BadParameter(
                 f"{text!r}: there is no family {family!r}, only {', '.join(defaults)}.",
                 param_hint="--listen",
             )
         chosen.setdefault(family, [])
-        if address != "none":
+        if address.lower() != "none":
             chosen[family].append(parse_address(address, "--listen"))
     if "" not in chosen:
         for family, address in defaults.items():
@@ -320,7 +327,7 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
         names = ("store_path", "keep_days", "keep_size")
         refuse_given(click.get_current_context(), "with --no-store", *names)
         return NoStore(), "nothing is stored (--no-store): what is answered may be lost"
-    path = Path(options["store_path"] or default_path())
+    path = default_path() if options["store_path"] is None else _named(options["store_path"])
     keep = Keep(
         days=options["keep_days"],
         size=options["keep_size"] * _MIB,
@@ -365,6 +372,19 @@ def _page(http: "Http", log: Log) -> "Callable[[Outward], Page]":
         text = "--http is served with the libraries aiohttp and prometheus-client"
         raise MissingExtra(text, "http") from error
     return partial(Page, http, log)
+
+
+def _named(store: str) -> Path:
+    """Return the file that the user names for the store; only the default one's folder is made.
+
+    Raises:
+        click.ClickException: its folder is not there.
+    """
+    path = Path(store)
+    if not path.parent.is_dir():
+        text = f"store {path}: there is no folder {path.parent}: make it, or name another (--store)"
+        raise click.ClickException(printable(text))
+    return path
 
 
 def _capture(path: str | None, most: int, log: Log) -> "Capture | None":

@@ -85,7 +85,8 @@ async def listen(listener: Listener, ports: list[tuple[str, Address]]) -> list[A
 def why_not(address: Address, error: OSError) -> str:
     """Return why an address cannot be listened on, in a line."""
     if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {address}: the port is in use (by another server?)"
+        why = "the port is in use (by another server?); name another (--listen)"
+        return f"cannot listen on {address}: {why}"
     if error.errno == errno.EACCES:
         return f"cannot listen on {address}: ports below 1024 need a right that you do not have"
     if error.errno == errno.EADDRNOTAVAIL:
@@ -131,6 +132,7 @@ async def serve(
 
     Raises:
         click.ClickException: the store or an address cannot be had.
+        click.exceptions.Exit: records could not be written, which is told.
     """
     keeper, log = serving.keeper, serving.log
     loop = asyncio.get_running_loop()
@@ -169,6 +171,8 @@ async def serve(
             log.counters(counters(listener))
     if listener.failure is not None:
         raise click.ClickException(listener.failure)
+    if isinstance(keeper.store, Store) and keeper.store.unwritten:
+        raise click.exceptions.Exit(1)
 
 
 async def _look_after(stop: asyncio.Event, watch: "Watch") -> None:
