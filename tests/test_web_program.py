@@ -125,7 +125,7 @@ class TestWhereItCannotBe:
             with fake_server("--store", store, "--http", place) as server:
                 assert server.end() == 1
                 assert server.err == [
-                    f"Error: cannot listen on {place}: the port is in use (by another server?)"
+                    f"Error: cannot listen on {place}: the port is in use (by another server?); name another (--http)"
                 ]
 
     @pytest.mark.parametrize("place", ["8099", "127.0.0.1", "127.0.0.1:x", ":8099"])

@@ -82,10 +82,10 @@ async def listen(listener: Listener, ports: list[tuple[str, Address]]) -> list[A
     return bound
 
 
-def why_not(address: Address, error: OSError) -> str:
-    """Return why an address cannot be listened on, in a line."""
+def why_not(address: Address, error: OSError, option: str = "--listen") -> str:
+    """Return why an address cannot be listened on, in a line; `option` names another."""
     if error.errno == errno.EADDRINUSE:
-        why = "the port is in use (by another server?); name another (--listen)"
+        why = f"the port is in use (by another server?); name another ({option})"
         return f"cannot listen on {address}: {why}"
     if error.errno == errno.EACCES:
         return f"cannot listen on {address}: ports below 1024 need a right that you do not have"

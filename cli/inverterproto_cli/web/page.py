@@ -272,7 +272,7 @@ def _bound(http: Http) -> list[socket.socket]:
     if missing is not None and (not sockets or missing.errno not in _NOT_HERE):
         for one in sockets:
             one.close()
-        raise click.ClickException(why_not(http.address, missing)) from missing
+        raise click.ClickException(why_not(http.address, missing, "--http")) from missing
     return sockets
 
 
