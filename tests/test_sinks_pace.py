@@ -47,7 +47,7 @@ async def test_a_busy_machine_is_left_to_the_devices() -> None:
     machine.work(span=0.1, own=0.02, others=0.1 * BUSY + 0.01)
     await machine.pace.rest()
     assert machine.rests == [pytest.approx(0.02 / SHARE - 0.1)]
-    machine.work(span=0.02, own=0.001, others=0.02)
+    machine.work(span=0.02, own=SHARE * 0.01, others=0.02)
     await machine.pace.rest()
     assert machine.rests[1:] == [0.0]  # it has been little enough
 

@@ -1,7 +1,7 @@
 """How much of the machine the sinks' thread takes: all that is left, but little while it is busy.
 
 Threads of one program share one interpreter. While devices keep the others at work, this one takes
-a twentieth of the time; what it does not get done then waits on disk. The others are busy if they
+a fiftieth of the time; what it does not get done then waits on disk. The others are busy if they
 have taken most of the time, or if the main thread does not answer at once: on a machine that has
 other things to do, too, it waits for its turn and takes little.
 """
@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic, process_time, thread_time
 
-SHARE = 0.05
-"""The share of the time that is taken while the others are busy."""
+SHARE = 0.02
+"""The share of the time that is taken while the others are busy. It costs them more than that: who
+has the interpreter is waited for, and files share the store's disk."""
 BUSY = 0.5
 """The others are busy if they take so great a share of the time."""
 PROMPT = 0.003
 """Seconds within which a main thread answers that has nothing to do."""
-LONGEST = 1.0
+LONGEST = 2.0
 """Seconds of one rest, at most."""
 _LEAST = 0.01
 """Seconds that are too short to be measured."""
