@@ -124,9 +124,8 @@ class TestWhereItCannotBe:
             place = f"127.0.0.1:{other.getsockname()[1]}"
             with fake_server("--store", store, "--http", place) as server:
                 assert server.end() == 1
-                assert server.err == [
-                    f"Error: cannot listen on {place}: the port is in use (by another server?); name another (--http)"
-                ]
+                why = "the port is in use (by another server?); name another (--http)"
+                assert server.err == [f"Error: cannot listen on {place}: {why}"]
 
     @pytest.mark.parametrize("place", ["8099", "127.0.0.1", "127.0.0.1:x", ":8099"])
     def test_what_is_no_address_is_wrong_usage(self, place: str, store: Path) -> None:
