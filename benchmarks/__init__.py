@@ -31,7 +31,7 @@ answer, and makes each frame a new record. What is said of `store` and `connecti
 so there the ratio is to the goal's figure, and a bare `executemany` stands beside the store.
 
 A file a group: `micro_inverter`, `alphaess`, `framing`, `startup`, `bulk`, `logs`, `redact`,
-`checksums`, `server`, `store`, `connections`; the peers stand in `peers`, `plan` (the fastest
-Python we could write by hand), `parse.js` and `server.js`; `measure` takes the times, `table` shows
-them.
+`checksums`, `server`, `store`, `export`, `connections`, `relay`, `mqtt`, `sinks`; the peers stand
+in `peers`, `plan` (the fastest Python we could write by hand), `parse.js` and `server.js`;
+`measure` takes the times, `table` shows them.
 """

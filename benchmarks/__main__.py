@@ -21,6 +21,7 @@ GROUPS = {
     "logs": "logs",
     "server": "server",
     "store": "store",
+    "export": "export",
     "connections": "connections",
     "relay": "relay",
     "sinks": "sinks",

@@ -10,7 +10,6 @@ gives them.
 """
 
 import json
-import os
 import re
 import select
 import socket
@@ -23,6 +22,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from benchmarks.frames import frame, micro_inverter
+from benchmarks.measure import keep_off
 from inverterproto.checksum import crc16_modbus
 from inverterproto.deye.frame import PAYLOAD_AT
 from inverterproto.deye.messages import DATA
@@ -262,18 +262,9 @@ FIRST = {"deye": _logger_begins, "alphaess": _battery_begins}
 """What a device of a family says first."""
 
 
-def _keep_off() -> None:
-    """Take a core of its own: `measure.one_core` gives the others the last one."""
-    if not hasattr(os, "sched_setaffinity"):
-        return
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    others = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(others)})
-
-
 def main() -> None:
     """Do what standard input says."""
-    _keep_off()
+    keep_off()
     devices = _Devices()
     for line in sys.stdin:
         order = json.loads(line)

@@ -136,6 +136,13 @@ def _calibrate(time: Timer, seconds: float) -> int:
     return max(1, round(count * seconds / taken))
 
 
+def keep_off(process: int = 0) -> None:
+    """Keep a process, this one if none is named, to the core that `one_core` leaves free."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process, range(os.cpu_count() or 1))
+        os.sched_setaffinity(process, {min(os.sched_getaffinity(process))})
+
+
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
     """Keep this process, and those it starts, to one core, where the system has a call for that."""

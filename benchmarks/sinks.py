@@ -17,7 +17,7 @@ from pathlib import Path
 from shutil import which
 
 from benchmarks.load import Load, Run
-from benchmarks.measure import QUICK, Effort, Line, at_least
+from benchmarks.measure import QUICK, Effort, Line, at_least, keep_off
 from benchmarks.relay import ours as proxy
 from benchmarks.server import Served, fake_server, free_port
 
@@ -47,13 +47,14 @@ def broker(folder: Path) -> Served | None:
 
 def _sinks(stack: contextlib.ExitStack, folder: Path) -> list[str]:
     """Start what the sinks lead to; return the options."""
-    hook = free_port()
-    stack.enter_context(Served([sys.executable, "-m", "benchmarks.hook", str(hook)], hook))
+    port = free_port()
+    hook = Served([sys.executable, "-m", "benchmarks.hook", str(port)], port)
     found = broker(folder)
     third = ["--stdout"] if found is None else ["--mqtt", f"127.0.0.1:{found.port}"]
-    if found is not None:
-        stack.enter_context(found)
-    return ["--webhook", f"http://127.0.0.1:{hook}/", *third]
+    for one in filter(None, (hook, found)):
+        stack.enter_context(one)
+        keep_off(one.pid)
+    return ["--webhook", f"http://127.0.0.1:{hook.port}/", *third]
 
 
 def run(effort: Effort) -> Iterator[Line]:
@@ -64,7 +65,8 @@ def run(effort: Effort) -> Iterator[Line]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sinks = _sinks(stack, folder)
         cloud = free_port()
-        stack.enter_context(Served([sys.executable, "-m", "benchmarks.cloud", str(cloud)], cloud))
+        behind = Served([sys.executable, "-m", "benchmarks.cloud", str(cloud)], cloud)
+        keep_off(stack.enter_context(behind).pid)
         load = stack.enter_context(Load())
         runs: dict[tuple[str, bool], list[Run]] = {}
         for turn in range(turns):

@@ -26,9 +26,11 @@ from inverterproto.deye.layouts import MODULES, head, layout_of
 from inverterproto.layout import Field, Layout
 from inverterproto.layout_keys import FIELD_KEYS, LAYOUT_KEYS, Key
 from inverterproto.quantity import QUANTITIES, template_of
+from inverterproto_cli.configuration import SinkOption
 from inverterproto_cli.sinks import topics
 from inverterproto_cli.sinks.registry import BUILT_IN
-from inverterproto_cli.sinks.settings import COMMON, SinkOption, flag_of, variable_of
+from inverterproto_cli.sinks.settings import COMMON, flag_of, variable_of
+from inverterproto_cli.web import metrics
 
 _MARKER = re.compile(r"^<!-- (table|api): (.+?) -->$", re.MULTILINE)
 
@@ -236,6 +238,25 @@ def _range(minimum: float | None, maximum: float | None) -> str:
     return f"{minimum:,.0f} … {maximum:,.0f}".replace("-", "−")
 
 
+# Metrics
+
+
+def metrics_table() -> str:
+    """Return the table of all metrics but those of devices."""
+    rows = (
+        (_code(one.name), _code(one.label), "counter" if one.counts else "gauge", one.meaning)
+        for one in metrics.DECLARED
+    )
+    return _table(("metric", "label", "type", "what it tells"), rows)
+
+
+def device_metrics_table() -> str:
+    """Return the table of the metrics that devices have."""
+    quantities = (metrics.metric_of(key) for key in QUANTITIES)
+    rows = ((_code(one.name), one.meaning) for one in (metrics.READING_TIME, *quantities))
+    return _table(("metric", "what it tells"), rows)
+
+
 # Commands
 
 
@@ -306,6 +327,8 @@ TABLES: dict[str, Callable[..., str]] = {
     "quantities": quantities_table,
     "options": options_table,
     "sink-settings": sink_settings_table,
+    "metrics": metrics_table,
+    "device-metrics": device_metrics_table,
     "mqtt-topics": mqtt_topics_table,
 }
 """What a `table:` marker may ask for, by its first word."""

@@ -252,6 +252,11 @@ class Family:
         detail: str = self._module("kinds").detail(message)
         return detail
 
+    def meaning(self, frame: Any) -> str:  # noqa: ANN401 - the family's own Frame
+        """Return what a frame that the cloud sent says, in a few words without a secret."""
+        meaning: str = self._module("meaning").meaning(frame)
+        return meaning
+
     def is_guessable(self, message: Any) -> bool:  # noqa: ANN401 - the family's own Message
         """Return whether a message measures something by a layout that is not known."""
         guessable: bool = self._module("kinds").is_guessable(message)

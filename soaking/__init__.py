@@ -25,6 +25,11 @@ that is the cloud, with the way to the cloud reset, half-closed, black-holed and
 (`matching.py`), and what devices were told is accepted, by the cloud or by the proxy, is to be in
 the proxy's store. There a kill may cost the last moments, which are told; not with `--durable`.
 
+*With `--sinks`* the server has sinks, each by a line that breaks (`sinking.py`): to a broker and a
+database that are real, to two that take what is POSTed (`counterparts.py`), and to files. Broker
+and server are killed now and then, one sink is dead nearly all the time. Each reading of each
+record in the store is to arrive at each sink, in order (`arrivals.py`).
+
 What is soaked can be another: `__main__.py` needs of it what `FakeServer` has, and that the end of
 the way is a store that the ledger can be held against.
 """

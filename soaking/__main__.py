@@ -20,7 +20,9 @@ from soaking.checks import growth
 from soaking.devices import WAIT, Fleet, Plan
 from soaking.ledger import Comparison, Ledger, Loss
 from soaking.proxied import Proxied
+from soaking.report import counted, held, say
 from soaking.server import FakeServer, Figures, ServerError, figures_of
+from soaking.sinking import SinkSoak
 
 _WARM_UP, _LONGEST_WARM_UP = 0.25, 60.0
 """The part of the time, and the most seconds, of the first life."""
@@ -28,6 +30,8 @@ _HISTORIC = 20
 _BETWEEN_KILLS = (1.5, 8.0)
 """Seconds, from and to."""
 _MOST_NOTED = 30
+_USUAL = {"inverters": 1000, "batteries": 200, "interval": 4.0}
+_OF_SINKS = {"inverters": 150, "batteries": 50, "interval": 2.0}
 
 
 class Held(NamedTuple):
@@ -80,7 +84,7 @@ class Soak:
         try:
             await server.start()
             await self._soak()
-            _say("counters of the server", _shown(await server.counters()))
+            say("counters of the server", counted(await server.counters()))
             await server.stop()
         except* ServerError as errors:
             self.wrong += [str(error) for error in errors.exceptions]
@@ -113,7 +117,7 @@ class Soak:
             group.create_task(self._server.disturb(self._seconds - first))
             group.create_task(fleet.live(self._seconds - first))
         taken = monotonic() - begin
-        _say("pace", f"{(self._ledger.accepted - accepted) / taken:.0f} records accepted a second")
+        say("pace", f"{(self._ledger.accepted - accepted) / taken:.0f} records accepted a second")
         after = await self._count("after")
         self.wrong += growth("the server", before.server, after.server)
         self.wrong += growth("the soak itself", _without_memory(before.own), after.own)
@@ -122,10 +126,10 @@ class Soak:
 
     async def _count(self, when: str) -> Held:
         server = await self._server.at_rest()
-        held = Held(server, figures_of("self"), len(asyncio.all_tasks()))
-        _say(f"server {when}", _held(held.server))
-        _say(f"devices {when}", f"{_held(held.own)}, {held.tasks} tasks")
-        return held
+        found = Held(server, figures_of("self"), len(asyncio.all_tasks()))
+        say(f"server {when}", held(found.server))
+        say(f"devices {when}", f"{held(found.own)}, {found.tasks} tasks")
+        return found
 
     async def _kill_now_and_then(self, seconds: float) -> None:
         """Kill the server and start it again, until shortly before the devices end."""
@@ -140,33 +144,29 @@ class Soak:
 
     def _report(self, compared: Comparison) -> None:
         plan, ledger, tally = self._plan, self._ledger, self._tally
-        _say("plan", f"{plan.inverters:,} inverters, {plan.batteries:,} batteries, each a frame "
+        say("plan", f"{plan.inverters:,} inverters, {plan.batteries:,} batteries, each a frame "
              f"every {plan.interval:g} s; {self._seconds:g} s; seed {plan.seed}")  # fmt: skip
         again = ledger.accepted - ledger.distinct
-        _say("accepted", f"{ledger.distinct:,} records, {again:,} times one of them again")
-        _say("in the store", f"{compared.kept:,} records, and nobody was told of "
+        say("accepted", f"{ledger.distinct:,} records, {again:,} times one of them again")
+        say("in the store", f"{compared.kept:,} records, and nobody was told of "
              f"{compared.unaccepted:,} of them; repeated {compared.repeated:,} times; "
              f"{compared.unframed:,} runs of no frame")  # fmt: skip
         told = [f"by {whom} {count:,}" for whom, count in sorted(compared.answered.items())]
-        _say("answered", ", ".join(told))
+        say("answered", ", ".join(told))
         if self._lossy and self._kills:
-            _say("lost by kills", _cost(compared.lost))
+            say("lost by kills", _cost(compared.lost))
         for what, text in self._server.report().items():
-            _say(what, text)
-        _say("log", f"killed {len(self._kills)} times; lines {_shown(self._server.events)}")
+            say(what, text)
+        say("log", f"killed {len(self._kills)} times; lines {counted(self._server.events)}")
         times = [f"{name} {time * 1000:.1f}" for name, time in tally.latencies().items()]
-        _say("answers", f"{tally.answered:,}; ms: {', '.join(times)}")
+        say("answers", f"{tally.answered:,}; ms: {', '.join(times)}")
         for what, count in tally.noted.most_common(_MOST_NOTED):
-            _say("noted", f"{what}: {count:,}")
+            say("noted", f"{what}: {count:,}")
 
 
 def _without_memory(figures: Figures) -> Figures:
     """Return figures of which the memory may become anything: the ledger grows."""
     return figures._replace(memory=float("inf"))
-
-
-def _held(figures: Figures) -> str:
-    return f"{figures.descriptors} descriptors, {figures.threads} threads, {figures.memory:.1f} MiB"
 
 
 def _cost(lost: Loss | None) -> str:
@@ -176,15 +176,6 @@ def _cost(lost: Loss | None) -> str:
         f"{lost.records:,} records, accepted {lost.newest * 1000:.0f} ms to "
         f"{lost.oldest * 1000:.0f} ms from a kill"
     )
-
-
-def _shown(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
-
-
-def _say(what: str, text: str) -> None:
-    sys.stdout.write(f"{what}: {text}\n")
-    sys.stdout.flush()
 
 
 def _raise_limit() -> None:
@@ -197,10 +188,10 @@ def _raise_limit() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("minutes", nargs="?", type=float, default=15.0, help="how long (15)")
-    parser.add_argument("--inverters", type=int, default=1000, help="how many (1000)")
-    parser.add_argument("--batteries", type=int, default=200, help="how many (200)")
+    parser.add_argument("--inverters", type=int, help="how many (1000; with --sinks 150)")
+    parser.add_argument("--batteries", type=int, help="how many (200; with --sinks 50)")
     parser.add_argument(
-        "--interval", type=float, default=4.0, help="seconds between frames of a device (4)"
+        "--interval", type=float, help="seconds between frames of a device (4; with --sinks 2)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of all chances (1)")
     parser.add_argument("--kill", action="store_true", help="kill the server now and then")
@@ -208,7 +199,15 @@ def _options() -> argparse.Namespace:
         "--proxy", action="store_true", help="soak the proxy, with a bad way to a cloud behind it"
     )
     parser.add_argument("--durable", action="store_true", help="of the proxy: it is told so")
+    parser.add_argument(
+        "--sinks", action="store_true", help="soak the sinks, with bad lines and a broker that dies"
+    )
     options = parser.parse_args()
+    for name, usual in (_OF_SINKS if options.sinks else _USUAL).items():
+        if getattr(options, name) is None:
+            setattr(options, name, usual)
+    if options.sinks and (options.proxy or options.kill):
+        parser.error("--sinks goes without --proxy and --kill: the server is killed in any case")
     if options.durable and not options.proxy:
         parser.error("--durable is for --proxy")
     if options.minutes <= 0 or options.inverters < 0 or options.batteries < 0:
@@ -226,6 +225,25 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
     await task
 
 
+def _soak_of(options: argparse.Namespace, plan: Plan, folder: Path) -> Soak | SinkSoak:
+    """Return the soak that is wanted.
+
+    Raises:
+        ServerError: it cannot be made here.
+    """
+    seconds = options.minutes * 60
+    if options.sinks:
+        return SinkSoak(folder, plan, seconds)
+    store, devices = folder / "soak.db", plan.inverters + plan.batteries
+    server = (
+        Proxied(store, devices, seed=plan.seed, durable=options.durable)
+        if options.proxy
+        else FakeServer(store, devices)
+    )
+    lossy = options.proxy and not options.durable
+    return Soak(server, plan, seconds, kill=options.kill, lossy=lossy)
+
+
 def main() -> int:
     """Run the soak as the command line says."""
     options = _options()
@@ -235,20 +253,14 @@ def main() -> int:
     _raise_limit()
     plan = Plan(options.inverters, options.batteries, options.interval, options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        store, devices = Path(folder) / "soak.db", plan.inverters + plan.batteries
-        server = (
-            Proxied(store, devices, seed=plan.seed, durable=options.durable)
-            if options.proxy
-            else FakeServer(store, devices)
-        )
-        soak = Soak(
-            server, plan, options.minutes * 60, kill=options.kill,
-            lossy=options.proxy and not options.durable,
-        )  # fmt: skip
         try:
+            soak = _soak_of(options, plan, Path(folder))
             event_loop.run(lambda: _until_stopped(soak.run()))
         except asyncio.CancelledError:
             sys.stderr.write("stopped\n")
+            return 1
+        except ServerError as error:
+            sys.stderr.write(f"{error}\n")
             return 1
     for text in soak.wrong:
         sys.stderr.write(f"wrong: {text}\n")

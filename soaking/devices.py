@@ -8,7 +8,7 @@ cloud asks for what they stored.
 import asyncio
 from collections.abc import Coroutine, Mapping
 from functools import partial
-from time import time
+from time import monotonic, time
 from typing import Any, NamedTuple
 
 from inverterproto.alphaess.battery_session import STATUS_EVERY
@@ -31,6 +31,8 @@ _SOONER = 4.0
 """So many times sooner than life a logger connects again."""
 _END = 60.0
 """Seconds after which what has not been answered will not be, however slow the machine is."""
+_THERE, _AGAIN = 20.0, 0.5
+"""Seconds for which a battery calls a server that is not there, and from one call to the next."""
 _NOON = 43_200.0
 
 
@@ -119,12 +121,20 @@ class Fleet:
     async def _live_as_battery(self, number: int, seconds: float) -> None:
         battery, clock = self._batteries[number], self._clock
         begin = clock.now()
+        late = monotonic() + _THERE
         bench = driving.Bench(
             clock, begin + seconds * STATUS_EVERY / self._plan.interval, WAIT, self._tally,
             lambda _: None, fragment=True, faults=True, seed=self._plan.seed,
             accepted=partial(self._ledger.accept, ALPHAESS, battery.serial),
         )  # fmt: skip
-        try:
-            await driving.Life(number, battery, begin, bench).live(self._call)
-        except UnreachableError as error:
-            self._tally.blame(str(error))
+        while True:
+            try:
+                await driving.Life(number, battery, begin, bench).live(self._call)
+            except UnreachableError as error:
+                # A server that has just been killed is there again soon.
+                if monotonic() > late:
+                    self._tally.blame(str(error))
+                    return
+                await asyncio.sleep(_AGAIN)
+            else:
+                return

@@ -18,6 +18,8 @@ What is passed on to nobody is forgotten after `MOST_KEPT` bytes, or some time a
 from collections import Counter
 from time import monotonic
 
+from soaking.path import Ear
+
 TOLD_BY = 256
 """Bytes after which a connection is known."""
 MOST_KEPT = 1 << 18
@@ -78,7 +80,7 @@ class Matching:
             self.wrong.append(text)
 
 
-class Sent:
+class Sent(Ear):
     """What a device sent on a connection.
 
     Attributes:
@@ -120,7 +122,7 @@ class Sent:
         self._matching.unmatched.pop(self, None)
 
 
-class Got:
+class Got(Ear):
     """What a cloud got on a connection.
 
     Attributes:

@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 A `Path` takes connections and passes each on by one of its own. Each direction's end passes as just
 that, a reset as a reset, so that what is behind it sees what stands before it. An `Ear` hears what
-the caller says, before it is passed on.
+both say, before it is passed on.
 
 *Faults* (`disturb`) are those that a way to a cloud has: some connections are reset; some are told
 that the other side says no more; for some seconds nothing passes at all, in either direction, and
@@ -23,7 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from inverterproto_cli.address import Address
 
@@ -38,11 +38,14 @@ _ONE_IN = 10
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
-class Ear(Protocol):
-    """Hears what the caller of a connection says."""
+class Ear:
+    """Hears what is said on a connection; this one heeds nothing of it."""
 
     def said(self, data: bytes) -> None:
-        """Hear bytes."""
+        """Hear bytes of the caller."""
+
+    def answered(self, data: bytes) -> None:
+        """Hear bytes that go back to the caller."""
 
     def ended(self) -> None:
         """Hear that no more will come, in peace."""
@@ -57,16 +60,19 @@ class Path:
     Args:
         ear: makes what hears a connection.
         calls_from: the address from which it calls.
+        port: where it takes connections; 0 for any.
     """
 
-    def __init__(self, ear: Callable[[], Ear], calls_from: str = "127.0.0.1") -> None:
+    def __init__(
+        self, ear: Callable[[], Ear], calls_from: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.calls_from = calls_from
         self.target = Address("127.0.0.1", 0)
         self.faults: Counter[str] = Counter()
         self.passages: set[Passage] = set()
         self.blocked = False
         self._ear = ear
-        self._port = 0
+        self._port = port
         self._server: asyncio.Server | None = None
 
     @property
@@ -245,8 +251,8 @@ class Passage:
 
     def said(self, side: Side, data: bytes) -> None:
         """Pass bytes on."""
-        if side is self.caller:
-            self.ear.said(data)
+        hear = self.ear.said if side is self.caller else self.ear.answered
+        hear(data)
         other = self.called if side is self.caller else self.caller
         if other.transport is None:
             self._early += data

@@ -168,8 +168,7 @@ class FakeServer:
         if event == "counters":
             self._told.put_nowait(told["counters"])
         elif event == "listening":
-            where = told["text"].partition(";")[0]
-            self._ports = [int(port) for port in _PORT.findall(where)]
+            self._ports = [int(port) for port in _PORT.findall(told["text"])]
             self._listens.set()
         elif told["level"] in ("error", "critical") or event in _BAD:
             self._blame(f"the server says: {line}")
@@ -203,6 +202,10 @@ class FakeServer:
         count = (await self.counters())["connections now"]
         if count:
             self._blame(f"the server has {count:,} connections still, and no device is there")
+        return self.figures()
+
+    def figures(self) -> Figures:
+        """Return what it holds now."""
         assert self._process is not None
         return figures_of(self._process.pid)
 

@@ -23,6 +23,7 @@ from inverterproto_cli.relay.relaying import Relay
 from inverterproto_cli.relay.resolving import by_system
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.answering import Answers
+from inverterproto_cli.server.capturing import Capture
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.logs import Log
 from inverterproto_cli.store import NoStore, Store
@@ -88,6 +89,7 @@ async def proxied(
     now: Clock | None = None,
     keeper: Mapping[str, Any] | None = None,
     durable: bool = False,
+    capture: Path | None = None,
     **options: Any,  # noqa: ANN401 - of the answers
 ) -> AsyncIterator[Proxied]:
     """Run a proxy until the end of the block.
@@ -99,6 +101,7 @@ async def proxied(
         now: the unix clock; one that stands at `START` if there is none.
         keeper: options of the keeper.
         durable: whether the cloud waits for the store.
+        capture: the file of a capture.
         options: those of what answers in the cloud's place.
     """
     log = Log()
@@ -110,7 +113,8 @@ async def proxied(
     clock = now or Clock(START)
     kept = Keeper(store, log, **{"clock": clock, **(keeper or {})})
     answers = Answers(kept, **{"zone": ZONE, **options})
-    serving: Any = SimpleNamespace(keeper=kept, log=log, capture=None)
+    captured = None if capture is None else Capture(str(capture), log)
+    serving: Any = SimpleNamespace(keeper=kept, log=log, capture=captured)
     hearing = proxy._hearing(serving, answers, {"cloud_commands": rights.value, "durable": durable})
     called: asyncio.Queue[Device] = asyncio.Queue()
 
@@ -122,7 +126,13 @@ async def proxied(
     loops = Loops()
     clouds = {
         family: Cloud(
-            family, Address("127.0.0.1", port), by_system, named=True, is_us=loops.is_us, tell=say
+            family,
+            Address("127.0.0.1", port),
+            by_system,
+            named=True,
+            is_us=loops.is_us,
+            tell=log.tell,
+            meanwhile="what is done meanwhile",
         )
         for family in ("deye", "alphaess")
     }
@@ -144,4 +154,6 @@ async def proxied(
             await relay.close(patience=1)
             kept.settle(clock())
             await store.close()
+            if captured is not None:
+                captured.close()
             server.close()

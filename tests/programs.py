@@ -16,7 +16,7 @@ from typing import IO, Self
 PATIENCE = 60.0
 """Seconds after which what has not come will not come."""
 _MAIN = "from inverterproto_cli.main import main; main()"
-_ADDRESS = re.compile(r"listening on ([^;]*)")
+_ADDRESS = re.compile(r'listening on ([^"]*)')
 
 
 class Program:
@@ -103,7 +103,7 @@ class Program:
         return not any(thread.is_alive() for thread in self._threads)
 
     def ports(self) -> list[int]:
-        """Wait until a server listens; return its ports, in the order of the start-up line."""
+        """Wait until a server listens; return its ports, in the order in which it tells them."""
         found = _ADDRESS.search(self.line(r"listening on "))
         assert found is not None
         return [int(address.rpartition(":")[2]) for address in found[1].split(", ")]

@@ -161,8 +161,9 @@ async def relaying(
     captured = None if capture is None else Capture(str(capture), log)
     answers = Answers(keeper)
     cloud = Cloud(
-        "deye", Address(host, port), resolve, named=named, is_us=loops.is_us, tell=say, ticks=ticks
-    )
+        "deye", Address(host, port), resolve, named=named, is_us=loops.is_us,
+        tell=log.tell, meanwhile="what is done meanwhile", ticks=ticks,
+    )  # fmt: skip
     hearing = Hearing(
         keeper=keeper,
         log=log,

@@ -445,9 +445,10 @@ def test_a_changed_configuration_is_held_and_the_approved_one_sent_instead(right
     other = configuration(now, GridCharge=True, TimeChaF2="3", License="X", Address="Elsewhere 1")
     told = "configuration differs: License (not shown) -> (not shown), "
     told += "Address (not shown) -> (not shown), GridCharge false -> true, TimeChaF2 0 -> 3"
+    reason = f"it is not approved: inverterproto approve {SN}"
     (held, _) = play(rights, memory)(
         (START, "device", status(START) + RAW["resume-reply"] + ASK),
-        (now, "cloud", other, holds(told, reason="it is not approved", device=SN),
+        (now, "cloud", other, holds(told, reason=reason, device=SN),
          sends(configuration(now))),
     )  # fmt: skip
     assert isinstance(held, Held)

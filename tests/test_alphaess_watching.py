@@ -550,10 +550,23 @@ def test_the_configuration_that_the_cloud_sends_is_trusted_where_that_is_wanted(
 
 
 @pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"Status":"Success"}',
+        b'{"Status":"Success","SN":"AL2002000001234"}',
+        b'{"Status":"Success","SN":"AL2002000001234","CheckTime":"2021-03-24 12:00:00"}',
+    ],
+)
+def test_of_a_cloud_that_has_no_settings_there_is_nothing_to_tell(payload: bytes) -> None:
+    watcher, state = asked(trust_cloud=True)
+    assert watch(raw_frame(2, 3, payload), watcher, sender="cloud") == []
+    assert state.configuration is None
+
+
+@pytest.mark.parametrize(
     "frame",
     [
         changed("config-from-cloud", SN="AL999"),
-        raw_frame(2, 3, b'{"Status":"Success","SN":"AL2002000001234"}'),
         raw_frame(2, 3, b"nonsense"),
         raw_frame(2, 3),
     ],

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
-from inverterproto_cli.configuration import SecretOption, defaults
+from inverterproto_cli.configuration import SecretOption, SinkOption, defaults
 from inverterproto_cli.main import COMMANDS, group
+from inverterproto_cli.sinks.registry import BUILT_IN
+from inverterproto_cli.sinks.settings import COMMON
 from tests.conftest import invoke
 
 
@@ -149,6 +151,36 @@ class TestSecrets:
         assert "token of decode cannot be: it is a text" in shown.err
 
 
+class TestSinks:
+    def test_what_is_configured_is_shown_with_where_it_comes_from_and_no_secret(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file.write_text(
+            '[sink.home]\ntype = "mqtt"\nbroker = "mqtt://me:s3cret@broker:1884"\n'
+            'password = "s3cret"\nbackfill = true\n'
+        )
+        monkeypatch.setenv("INVERTERPROTO_WEBHOOK", "http://h:1/hook/s3cret?key=s3cret")
+        for shown in (invoke("config"), invoke("config", "--json")):
+            assert shown.code == 0
+            assert "s3cret" not in shown.out + shown.err
+        sinks = in_force("sink")
+        assert sinks.keys() == {"sink home", "sink webhook"}
+        home, hook = sinks["sink home"], sinks["sink webhook"]
+        assert home["broker"]["value"] == "mqtt://broker:1884"
+        assert home["password"]["value"] == "(set; not shown)"
+        assert home["backfill"] == {"value": True, "source": "file", "place": None}
+        assert home["prefix"]["source"] == "default"
+        assert hook["url"] == {"value": "http://h:1/…", "source": "environment", "place": None}
+        people = invoke("config", "sink", "home").out
+        assert re.search(r"^broker +mqtt://broker:1884 +file$", people, re.MULTILINE)
+
+    def test_a_sink_in_the_table_of_a_server_is_told_where_it_belongs(self, file: Path) -> None:
+        file.write_text('[proxy]\nmqtt = "localhost"\n')
+        shown = invoke("proxy")
+        assert shown.code == 2
+        assert "[sink.mqtt]" in shown.err
+
+
 class TestTemplate:
     def test_as_it_is_it_sets_nothing(self, file: Path) -> None:
         file.write_text(invoke("config", "--template").out)
@@ -162,7 +194,11 @@ class TestTemplate:
         lines = invoke("config", "--template").out.splitlines()
         file.write_text("\n".join(line.removeprefix("#") for line in lines))
         tables = tomllib.loads(file.read_text())
+        sinks = tables.pop("sink")
         assert tables.keys() == COMMANDS.keys()
+        assert sinks.keys() == {kind.name for kind in BUILT_IN}
+        for kind in BUILT_IN:
+            assert sinks[kind.name].keys() == {one.key for one in (*kind.settings, *COMMON)}
         context = click.Context(group)
         for name, table in tables.items():
             command = group.get_command(context, name)
@@ -172,6 +208,7 @@ class TestTemplate:
                 option.name
                 for option in command.params
                 if isinstance(option, click.Option)
+                and not isinstance(option, SinkOption)
                 and not {spelling.lstrip("-") for spelling in option.opts} & table.keys()
             }
             assert not missing, name

@@ -63,6 +63,23 @@ class TestList:
         assert found["110AD0123456789"]["firmware"] is None
         assert found[LOGGER]["answered"] == "us", "though it spoke for its inverter only"
 
+    def test_decode_says_what_shows_a_store(self, store: Path) -> None:
+        shown = invoke("decode", store)
+        assert (shown.code, shown.out) == (1, "")
+        assert f"{store}: is a database; if it is a store, inverterproto readings" in shown.err
+
+    @pytest.mark.parametrize("command", ["approve", "devices", "readings", "unknown"])
+    def test_of_two_servers_in_the_configuration_it_is_the_proxys_store(
+        self, command: str, store: Path, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "config.toml"
+        file.write_text(f"[proxy]\nstore = {str(store)!r}\n")
+        shown = invoke("--config", file, command)
+        assert shown.code == 0
+        assert shown.err.startswith(f"store: {store}\n")
+        file.write_text(f"[fake-server]\nstore = 'none.db'\n[proxy]\nstore = {str(store)!r}\n")
+        assert invoke("--config", file, command).err.startswith(f"store: {store}\n")
+
     @pytest.mark.parametrize("command", ["devices", "readings", "unknown"])
     def test_the_store_is_the_servers_of_the_configuration(
         self, command: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

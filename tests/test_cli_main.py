@@ -241,6 +241,11 @@ class TestConfiguration:
         assert (shown.code, shown.out) == (2, "")
         assert complaint in shown.err
 
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_each_command_is_called_by_its_own_name(self, config: Path, name: str) -> None:
+        config.write_text(f"[{name}]\nnosuch = 1")
+        assert f"{name} has no option 'nosuch'" in invoke(name).err
+
     def test_bytes_that_are_no_text_are_told(self, config: Path) -> None:
         config.write_bytes(b"\xff\xfe[decode]")
         shown = decode("-", stdin=HEARTBEAT)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from logging import INFO, WARNING
 from threading import Event
 from time import monotonic
 from typing import Any
@@ -12,12 +13,12 @@ import dns.message
 import dns.rrset
 import pytest
 
-from inverterproto_cli.address import Address
+from inverterproto_cli.address import Address, is_address
 from inverterproto_cli.relay import cloud as clouds
 from inverterproto_cli.relay import resolving
 from inverterproto_cli.relay.cloud import AwayError, Cloud, LoopError
 from inverterproto_cli.relay.loops import MOST_HOPS, Loops, is_of_this_machine
-from inverterproto_cli.relay.resolving import UnresolvedError, by_server, by_system, is_address
+from inverterproto_cli.relay.resolving import UnresolvedError, by_server, by_system
 from tests.serving import Clock
 
 PATIENCE = 30.0
@@ -40,15 +41,15 @@ def resolves_to(*addresses: str) -> Any:  # noqa: ANN401 - a Resolve
     return resolve
 
 
-class Told(list[tuple[str, str]]):
+class Told(list[tuple[str, str, int]]):
     """What was told."""
 
-    def __call__(self, event: str, text: str) -> None:
-        self.append((event, text))
+    def __call__(self, event: str, text: str, level: int) -> None:
+        self.append((event, text, level))
 
     @property
     def events(self) -> list[str]:
-        return [event for event, _ in self]
+        return [event for event, *_ in self]
 
 
 def cloud_at(
@@ -67,6 +68,7 @@ def cloud_at(
         named=named,
         is_us=(loops or Loops()).is_us,
         tell=told if told is not None else Told(),
+        meanwhile="its devices wait",
         ticks=ticks,
     )
 
@@ -166,6 +168,15 @@ class TestConnecting:
 
         run(test)
 
+    @pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+    def test_of_a_name_that_leads_nowhere_it_is_said_that_it_is_blocked(self, address: str) -> None:
+        async def test() -> None:
+            cloud = cloud_at(10000, address, named=False)
+            with pytest.raises(AwayError, match=r"nowhere: your DNS server blocks it.*--resolver"):
+                await cloud.connect(clouds._Nothing)
+
+        run(test)
+
     def test_a_cloud_at_home_that_the_user_named_is_meant(self) -> None:
         async def test() -> None:
             assert await cloud_at(10000, "192.168.1.10").addresses() == ["192.168.1.10"]
@@ -181,6 +192,20 @@ class TestLoops:
             cloud = cloud_at(10000, "127.0.0.1", loops=loops)
             with pytest.raises(LoopError, match=r"leads to this program.*--resolver"):
                 await cloud.connect(clouds._Nothing)
+
+        run(test)
+
+    def test_where_an_address_was_named_nothing_is_said_of_names(self) -> None:
+        async def test() -> None:
+            loops = Loops()
+            loops.listens([Address("0.0.0.0", 10000)])
+            cloud = clouds.Cloud(
+                "deye", Address("127.0.0.1", 10000), by_system, named=True, is_us=loops.is_us,
+                tell=Told(), meanwhile="its devices wait",
+            )  # fmt: skip
+            with pytest.raises(LoopError, match=r"own address, or a router") as error:
+                await cloud.connect(clouds._Nothing)
+            assert "DNS" not in str(error.value)
 
         run(test)
 
@@ -262,6 +287,9 @@ class TestAway:
             assert await cloud.probe()
             assert cloud.away is None
             assert told.events == ["cloud-away", "cloud-back"]
+            (_, away, bad), (_, _, good) = told
+            assert away.endswith("refuses the connection; its devices wait")
+            assert (bad, good) == (WARNING, INFO)
             clock.now += 10 * clouds.PROBE_EVERY
             assert not cloud.is_to_be_probed  # there is no need
             server.close()

@@ -88,7 +88,7 @@ def test_a_server_that_refuses_is_told_once_and_harms_nothing() -> None:
         copy.write(b"more")
         copy.close()
         assert len(told) == 1
-        assert f"the copy to {address} is given up" in told[0]
+        assert told[0] == f"the copy to {address} is given up: Connection refused"
 
     run(test)
 

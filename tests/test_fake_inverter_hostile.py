@@ -187,4 +187,5 @@ def test_of_many_that_are_closed_at_once_it_is_said_once_and_why_that_may_be() -
     assert len(lines) == 1
     assert "before it said anything" in lines[0]
     assert "(it may let in only so many of one address" in lines[0]
+    assert "a proxy with --offline refuse, and its cloud is away" in lines[0]
     assert lines[0].endswith("again in 4 s of its time; it is said once, of all devices")

@@ -45,7 +45,7 @@ class TestConnections:
                 async with await served.device() as third:
                     assert await third.rest() == b""
             assert served.lines.of("refused") == [
-                "connection refused: 2 connections are the most (--max-connections)"
+                "connection refused: at most 2 connections at once (--max-connections)"
             ]
             assert served.counts["connections refused"] == 2
             first.writer.close()

@@ -1,6 +1,7 @@
 """Which configurations reach a battery through the proxy, and that no approval is lost."""
 
 import asyncio
+import json
 from pathlib import Path
 from time import time
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from inverterproto.gate import Rights
 from inverterproto_cli.store import Reader
 from tests.alphaess_vectors import RAW, SN, START, changed, raw_frame, status
+from tests.conftest import decode
 from tests.filtering import proxied
 from tests.serving import PATIENCE, Clock, until
 from tests.test_alphaess_gate import ASK, configuration, edited, shown
@@ -73,6 +75,29 @@ async def test_in_allow_the_last_configuration_that_passed_is_what_the_stand_in_
         async with asyncio.timeout(PATIENCE):
             assert await reader.readexactly(len(changed_one)) == changed_one
         writer.close()
+
+
+@FILTERS
+async def test_a_capture_tells_what_the_battery_got_and_marks_what_it_did_not(
+    rights: Rights, tmp_path: Path
+) -> None:
+    capture, first, other = tmp_path / "raw.jsonl", configuration(), configuration(GridCharge=True)
+    async with proxied(rights, capture=capture) as proxy, await proxy.line("alphaess") as line:
+        await line.turn(ASK, first, first)
+        await line.turn(ASK, SET_CONFIG + other, first)
+    lines = [json.loads(each) for each in capture.read_text().splitlines()]
+    assert [(each["from"], each.get("held"), each["data"]) for each in lines] == [
+        ("device", None, ASK.hex()), ("cloud", None, first.hex()),
+        ("device", None, ASK.hex()), ("cloud", True, SET_CONFIG.hex()),
+        ("cloud", True, other.hex()), ("cloud", None, first.hex()),
+    ]  # fmt: skip
+    shown = [json.loads(each) for each in decode("--json", capture).out.splitlines()]
+    assert [each.get("held") for each in shown if each["from"] == "cloud"] == [
+        None, True, True, None,
+    ]  # fmt: skip
+    assert decode(capture).out.count("from cloud, held)") == 2
+    kept = decode("--redact", "--json", capture).out.splitlines()
+    assert sum(json.loads(each).get("held", False) for each in kept) == 2
 
 
 @FILTERS

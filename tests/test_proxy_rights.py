@@ -5,6 +5,7 @@ answer comes behind the hostile bytes, so that all that passed would be seen bef
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +30,7 @@ from inverterproto_cli.fakes.loggers import live
 from inverterproto_cli.fakes.serials import battery_serial
 from inverterproto_cli.fakes.simulated import simulated_battery
 from tests.alphaess_vectors import CONFIGURATION, RAW, SN, START, raw_frame, status
+from tests.conftest import invoke
 from tests.filtering import Line, Proxied, proxied
 from tests.serving import PATIENCE, Clock, serving, until
 from tests.test_alphaess_gate import SUCCESS, command, configuration
@@ -245,6 +247,20 @@ async def test_in_allow_all_the_junk_arrives(tmp_path: Path) -> None:
     ):
         await line.turn(heartbeat(1), said, said)
         await ends_with_nothing_more(line)
+
+
+@FILTERS
+async def test_what_was_held_is_shown_with_what_it_would_have_done(
+    rights: Rights, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.db"
+    async with proxied(rights, store) as proxy, await proxy.line("deye") as line:
+        await line.turn(heartbeat(1), WRITE + answer(heartbeat(1)), answer(heartbeat(1)))
+    for options in ((), ("--each",)):
+        shown = invoke("unknown", "--store", store, *options).out
+        assert "held  Modbus write 0x06 register 0x0028 = 100  " in shown
+    [entry] = invoke("unknown", "--store", store, "--json").out.splitlines()
+    assert json.loads(entry)["held"] is True
 
 
 @FILTERS

@@ -20,6 +20,8 @@ from inverterproto.gate import Rights
 from inverterproto.session import MOST_UNFRAMED
 from inverterproto_cli.address import Address
 from inverterproto_cli.relay import wire as wiring
+from inverterproto_cli.relay.relaying import Relayed
+from inverterproto_cli.relay.wire import Wire
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.listener import BUFFER
 from tests.alphaess_vectors import RAW
@@ -128,6 +130,20 @@ class TestPassing:
             assert sum(made.counts[key] for key in ends) == 44
             await until(lambda: open_descriptors() <= descriptors)
             await until(lambda: len(asyncio.all_tasks()) <= tasks)
+
+    async def test_a_fault_of_ours_at_its_begin_ends_a_connection_and_is_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fault(_relayed: Relayed, _wire: Wire) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(Relayed, "_begin", fault)
+        async with VendorCloud() as vendor, relaying(vendor.port) as made:
+            device, cloud = await made.line(vendor)
+            assert await device.rest() == await cloud.rest() == b""
+            assert made.lines.of("fault")
+            await until(lambda: nothing_is_left(made))
+            assert made.counts["ended: a fault of this program"] == 1
 
     async def test_limits_hold_for_those_that_are_passed_on(self) -> None:
         async with (

@@ -68,7 +68,8 @@ class TestAnswering:
             }  # fmt: skip
             [line] = made.lines.of("cloud-away")
             assert line == (
-                f"the cloud of deye is away: cloud.example:{nobody} refuses the connection"
+                f"the cloud of deye is away: cloud.example:{nobody} refuses the connection; "
+                "what is done meanwhile"
             )
             assert made.counts["answered in the cloud's place"] == 2
             await until(lambda: nothing_is_left(made))

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from inverterproto.deye.watching import Watcher
+from inverterproto.deye.watching import MOST_LOGGERS, Watcher
+from inverterproto.gate import Rights
+from tests.filtering import proxied
 from tests.relaying import Relaying, VendorCloud, event_loop_policy, relaying  # noqa: F401 - a fixture
 from tests.serving import until
 from tests.test_fake_server import ANSWER, DATA, HANDSHAKE, HEARTBEAT, answer
@@ -20,6 +22,26 @@ pytestmark = pytest.mark.asyncio
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
+
+
+async def test_a_device_that_is_not_kept_is_passed_on_and_that_is_told(path: Path) -> None:
+    async with (
+        proxied(Rights.ALLOW, path, keeper={"most_devices": 1}) as proxy,
+        await proxy.line("deye") as line,
+    ):
+        for request in (HEARTBEAT, of_logger(7)):
+            await line.turn(request, answer(request), answer(request))
+        assert proxy.lines.of("device-refused") == [
+            "passed on, but not kept: at most 1 device (--max-devices)"
+        ]
+
+
+async def test_of_more_loggers_than_a_connection_may_carry_the_reason_is_told(path: Path) -> None:
+    async with proxied(Rights.ALLOW, path) as proxy, await proxy.line("deye") as line:
+        for serial in range(1, MOST_LOGGERS + 2):
+            request = of_logger(serial)
+            await line.turn(request, answer(request), answer(request))
+        assert proxy.lines.of("refused") == ["logger 17 is refused: at most 16 on a connection"]
 
 
 class TestTroubleOfOurs:

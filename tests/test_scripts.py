@@ -187,13 +187,22 @@ def test_the_demo_fails_if_the_program_does(tmp_path: Path) -> None:
     assert "was not decoded" in done.stderr
 
 
-def test_the_demo_shows_both_families() -> None:
+def test_the_demo_shows_both_families_and_what_becomes_of_their_readings() -> None:
     if not (ROOT / ".venv" / ".clone").exists():
         pytest.skip("the environment of this clone was made otherwise")
     done = subprocess.run(  # noqa: S603 - our own script
-        [ROOT / "scripts" / "demo"], capture_output=True, text=True, check=False
+        [ROOT / "scripts" / "demo"],
+        # What is made up goes to no sink of the user's.
+        env={**os.environ, "INVERTERPROTO_WEBHOOK": "http://127.0.0.1:9/readings"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert re.search(r"(?m)^files +files .* 0 +–", done.stdout)
+    assert "webhook" not in done.stdout
+    topic = "homeassistant/sensor/inverterproto_"
+    assert (topic in done.stdout) is ("scripts/counterparts mosquitto" not in done.stdout)
     assert "load_power" in done.stdout
     assert "19316.0 kWh" in done.stdout
     assert done.stdout.count("meant to be broken: ") == 2

@@ -135,6 +135,7 @@ class TestInflux:
             assert await sink.deliver([moved(entry(4), now + 1)]) == 1
         assert len(influx.points(name)) == 2
         [(_, told)] = around.told
+        assert told.startswith(f"sink here: {influx.url}: ")
         assert told.endswith("it has dropped points that are older than it keeps: 2 of 3")
 
     async def test_a_database_that_is_missing_is_told_or_created(self, influx: Influx) -> None:

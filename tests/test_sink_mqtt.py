@@ -71,7 +71,7 @@ async def test_each_kind_of_message_of_a_device_has_a_retained_state_of_its_own(
 @pytest.mark.asyncio
 async def test_it_says_that_it_is_there_before_anything_is_measured(port: int) -> None:
     async with sink(port) as one:
-        await one.begin()
+        await one.begin(9)
         await until(lambda: retained(port).get("inverterproto/status") == b"online")
     assert retained(port)["inverterproto/status"] == b"offline"
 
@@ -82,7 +82,7 @@ async def test_it_tells_what_the_store_has_before_anything_is_measured(port: int
     evening = entry(5, NOW - 30_000, energy_total=177.5)
     around.stands = [evening, entry(6, NOW - 20_000, device=None, energy_total=3.0)]
     async with sink(port, around) as one:
-        await one.begin()
+        await one.begin(9)
         await until(lambda: STATE in retained(port))
         assert Heard(STATE, retained(port)[STATE], retained=True).json() == state_of(evening)
         assert any(topic.endswith("energy_total/config") for topic in retained(port))

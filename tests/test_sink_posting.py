@@ -60,7 +60,9 @@ async def test_a_sink_that_was_never_used_closes_and_one_that_is_closed_can_be_u
     sink = kind.open(of(kind), Around())
     for _ in range(2):
         await sink.close()
-        with pytest.raises(TroubleError, match=r"127\.0\.0\.1:1: no connection"):
+        with pytest.raises(
+            TroubleError, match=r"127\.0\.0\.1:1: no connection: Connection refused"
+        ):
             await sink.deliver([entry()])
     await sink.close()
 

@@ -92,20 +92,41 @@ def test_a_slow_reader_stops_nothing_else_in_the_loop(pipe: list[int]) -> None:
 def test_who_reads_nothing_at_all_is_trouble_and_later_gets_only_whole_lines(
     pipe: list[int],
 ) -> None:
-    sink = Stdout(pipe[1], patience=0.2)
+    sink = Stdout(pipe[1], patience=1)
     batch = [entry(number, "x" * 3000) for number in range(100)]
     whole = asyncio.run(sink.deliver(batch))
     assert 0 < whole < 100
-    with pytest.raises(TroubleError, match="nobody has read anything for 0 s"):
+    with pytest.raises(TroubleError, match="nobody has read a line for 1 s"):
         asyncio.run(sink.deliver(batch[whole:]))
     got: list[bytes] = []
     reader = threading.Thread(target=lambda: got.append(read_until_closed(pipe[0])))
     reader.start()
+    sink._patience = PATIENCE
     assert asyncio.run(run(sink, batch[whole:])) == 100 - whole
     os.close(pipe.pop())
     reader.join(PATIENCE)
     assert sorted(set(numbers(got[0]))) == list(range(100))
     assert len(numbers(got[0])) - 100 in (0, 1), "at most the line that was begun comes twice"
+
+
+def test_of_a_batch_that_takes_too_long_counts_what_was_read(pipe: list[int]) -> None:
+    """The reader takes a line at a time, and never so long none that it would be trouble."""
+    sink = Stdout(pipe[1], patience=2)
+    batch = [entry(number, "x" * 60_000) for number in range(1000)]
+    stop = threading.Event()
+
+    def read_slowly() -> None:
+        while not stop.wait(0.01):
+            os.read(pipe[0], 60_000)
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    try:
+        assert 1 <= asyncio.run(asyncio.wait_for(sink.deliver(batch), PATIENCE)) < 1000
+    finally:
+        stop.set()
+        os.write(pipe[1], b"\n")  # for a reader that waits
+        reader.join(PATIENCE)
 
 
 def test_a_reader_that_is_gone_is_trouble(pipe: list[int]) -> None:

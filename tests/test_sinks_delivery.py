@@ -35,7 +35,7 @@ class Standing(Recorder):
         super().__init__()
         self.begun = asyncio.Event()
 
-    async def begin(self) -> None:
+    async def begin(self, _number: int) -> None:
         self.begun.set()
 
 
@@ -294,6 +294,18 @@ async def test_a_store_that_cannot_be_read_is_trouble_that_passes(tmp_path: Path
         keep(going.store, [3])
         await sink.until(3)
         assert sink.numbers == [1, 2, 3]
+
+
+async def test_what_was_removed_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    sink = Recorder()
+    async with delivering(tmp_path / "s.db", sink, range(1, 3)) as going:
+        await sink.until(2)
+        pages = going.delivery._pages
+        pages.last = 99
+        assert pages.after(2, going.delivery._wanted).entries == []
+        assert pages.last == 2
+        keep(going.store, [3])
+        await sink.until(3)
 
 
 async def test_all_numbers_of_a_message_come_where_they_are_wanted(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ async def test_a_sink_may_ask_for_the_newest_of_each_device_and_kind(tmp_path: P
             super().__init__()
             self.around = around
 
-        async def begin(self) -> None:
+        async def begin(self, _number: int) -> None:
             answers.append([entry.number for entry in self.around.present()])
 
     def make(_values: Mapping[str, Any], around: Surroundings) -> Sink:

@@ -13,7 +13,9 @@ class Machine:
     def __init__(self) -> None:
         self.ticks = self.own = self.whole = 0.0
         self.rests: list[float] = []
+        self.answers_after = 0.0
         self.pace = Pace(
+            self._answer,
             ticks=lambda: self.ticks,
             own=lambda: self.own,
             whole=lambda: self.whole,
@@ -23,6 +25,9 @@ class Machine:
     async def _sleep(self, seconds: float) -> None:
         self.rests.append(seconds)
         self.ticks += seconds
+
+    async def _answer(self) -> None:
+        self.ticks += self.answers_after
 
     def work(self, span: float, own: float, others: float) -> None:
         self.ticks += span
@@ -42,9 +47,17 @@ async def test_a_busy_machine_is_left_to_the_devices() -> None:
     machine.work(span=0.1, own=0.02, others=0.1 * BUSY + 0.01)
     await machine.pace.rest()
     assert machine.rests == [pytest.approx(0.02 / SHARE - 0.1)]
-    machine.work(span=0.02, own=0.001, others=0.02)
+    machine.work(span=0.02, own=SHARE * 0.01, others=0.02)
     await machine.pace.rest()
     assert machine.rests[1:] == [0.0]  # it has been little enough
+
+
+async def test_a_main_thread_that_answers_late_is_busy() -> None:
+    machine = Machine()
+    machine.answers_after = 0.01
+    machine.work(span=0.1, own=0.02, others=0.0)
+    await machine.pace.rest()
+    assert machine.rests == [pytest.approx(0.02 / SHARE - 0.1)]
 
 
 async def test_no_rest_is_endless() -> None:

@@ -81,7 +81,7 @@ def test_a_flag_makes_a_sink_with_all_that_is_not_said(tmp_path: Path) -> None:
         "server": "localhost", "port": 1883, "wait": 1.5, "discover": True, "twice": False,
         "tag": (), "names": None, "token": None,
     }  # fmt: skip
-    assert found[3:] == (False, False, "B", False)
+    assert found[3:7] == (False, False, "B", False)
 
 
 def test_flags_say_the_rest(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_flags_say_the_rest(tmp_path: Path) -> None:
     values = found.values
     assert (values["port"], values["discover"], values["twice"]) == (1, False, True)
     assert values["tag"] == ["x", "y"]
-    assert found[3:] == (True, True, "C", True)
+    assert found[3:7] == (True, True, "C", True)
 
 
 def test_the_environment_makes_a_sink_too_by_either_name(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ if not File("/proc/self/status").exists():
 from soaking import matching
 from soaking.ledger import Ledger
 from soaking.matching import MOST_KEPT, TOLD_BY, Matching
-from soaking.path import Path
+from soaking.path import Ear, Path
 from tests.test_soak import number, soaked
 
 HEAD = bytes(range(256))
@@ -190,7 +190,7 @@ def test_what_nobody_gets_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 # The way
 
 
-class Ear:
+class Noting(Ear):
     """Hears all."""
 
     def __init__(self) -> None:
@@ -213,9 +213,9 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def way() -> AsyncIterator[tuple[Path, Ear, asyncio.Queue[Streams]]]:
+async def way() -> AsyncIterator[tuple[Path, Noting, asyncio.Queue[Streams]]]:
     """A path to a server, what hears it, and the connections that come there."""
-    ear = Ear()
+    ear = Noting()
     came: asyncio.Queue[Streams] = asyncio.Queue()
     server = await asyncio.start_server(lambda *both: came.put_nowait(both), "127.0.0.1", 0)
     path = Path(lambda: ear)

@@ -414,22 +414,41 @@ class TestTroubles:
         path.parent.mkdir()
         diary = b"my diary, by no means to be lost" * 1001
         path.write_bytes(diary)
+        path.chmod(0o644)
         with pytest.raises(StoreError, match="is no store"):
             Store(path, Told()).open()
-        assert path.read_bytes() == diary
-        assert not list(path.parent.glob("*.damaged-*"))
+        assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (diary, 0o644)
+        assert list(path.parent.iterdir()) == [path]
 
-    async def test_a_database_of_another_program_is_left_as_it_is(self, path: Path) -> None:
+    @pytest.mark.parametrize("journal", ["DELETE", "WAL"])
+    async def test_a_database_of_another_program_is_left_as_it_is(
+        self, path: Path, journal: str
+    ) -> None:
         path.parent.mkdir()
         with closing(sqlite3.connect(path)) as database:
+            database.execute(f"PRAGMA journal_mode = {journal}")
             database.execute("CREATE TABLE states (a)")
             database.commit()
+        path.chmod(0o644)
         before = path.read_bytes()
         with pytest.raises(StoreError, match="another program's"):
             Store(path, Told()).open()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        assert list(path.parent.iterdir()) == [path]
         with pytest.raises(StoreError, match="another program's"):
             Reader(path)
         assert path.read_bytes() == before
+
+    async def test_so_is_one_that_is_open_there(self, path: Path) -> None:
+        path.parent.mkdir()
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("CREATE TABLE states (a)")
+            database.commit()
+            before = path.read_bytes(), set(path.parent.iterdir())
+            with pytest.raises(StoreError, match="another program's"):
+                Store(path, Told()).open()
+            assert (path.read_bytes(), set(path.parent.iterdir())) == before
 
     async def test_a_file_that_may_have_been_a_database_is_kept_aside(self, path: Path) -> None:
         path.parent.mkdir()

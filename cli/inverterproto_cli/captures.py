@@ -1,7 +1,8 @@
 """Captures in JSON lines: what the proxy and the fake server write, and `decode --json`.
 
 A line is `{"at": unix seconds, "connection": …, "from": "device" or "cloud", "data": hex}`; of the
-lines of `decode --json`, `raw` stands for `data`. A line that is none of these costs only itself.
+lines of `decode --json`, `raw` stands for `data`. What the proxy held has `"held": true`. A line
+that is none of these costs only itself.
 """
 
 import re
@@ -50,6 +51,7 @@ def capture_line(chunk: Chunk) -> bytes:
         "connection": chunk.connection,
         "from": chunk.sender,
         "data": chunk.data.hex(),
+        "held": chunk.held or None,
     }
     told = {name: value for name, value in entry.items() if value is not None}
     return json.dumps(told).encode() + b"\n"
@@ -88,6 +90,7 @@ def _chunk(name: str, number: int, line: bytes) -> Chunk:
         None if connection is None else str(connection),
         None if sender is None else str(sender),
         CAPTURE,
+        held=entry.get("held") is True,
     )
 
 

@@ -5,6 +5,9 @@ from typing import NamedTuple
 BINARY, TEXT, CAPTURE, PCAP, PCAPNG = "binary", "text", "capture", "pcap", "pcapng"
 """How a source spells its bytes."""
 
+Stream = tuple[str, str | None, str | None, bool]
+"""What bytes belong to: source, connection, sender, and whether they were held."""
+
 
 class SourceError(Exception):
     """A source that cannot be read; the message is for people."""
@@ -35,6 +38,7 @@ class Chunk(NamedTuple):
         masked: offsets of bytes that the text does not tell: then this is one would-be frame.
         gap: None where the bytes follow on those of the same stream before; else what was
             incomplete there stays so.
+        held: whether the proxy held them: they did not reach the device.
     """
 
     source: str
@@ -45,11 +49,12 @@ class Chunk(NamedTuple):
     form: str = BINARY
     masked: tuple[int, ...] = ()
     gap: Gap | None = None
+    held: bool = False
 
     @property
-    def stream(self) -> tuple[str, str | None, str | None]:
+    def stream(self) -> Stream:
         """What the bytes belong to: offsets count in each stream of its own."""
-        return self.source, self.connection, self.sender
+        return self.source, self.connection, self.sender, self.held
 
     def place(self, *, name_source: bool) -> str:
         """Say where the bytes come from, as far as there is a choice: ` (dump.bin)`, or nothing."""
@@ -58,4 +63,6 @@ class Chunk(NamedTuple):
             parts.append(f"connection {self.connection}")
         if self.sender is not None:
             parts.append(f"from {self.sender}")
+        if self.held:
+            parts.append("held")
         return f" ({', '.join(parts)})" if parts else ""

@@ -13,8 +13,10 @@ from click.core import ParameterSource
 
 from inverterproto_cli.columns import print_columns
 from inverterproto_cli.configuration import (
+    SINKS,
     File,
     SecretOption,
+    SinkOption,
     default_config,
     defaults,
     key_of,
@@ -33,7 +35,11 @@ class _Command(NamedTuple):
 
     @property
     def options(self) -> list[click.Option]:
-        return [one for one in self.context.command.params if isinstance(one, click.Option)]
+        return [
+            one
+            for one in self.context.command.params
+            if isinstance(one, click.Option) and not isinstance(one, SinkOption)
+        ]
 
 
 @click.command("config")
@@ -56,18 +62,27 @@ def command(ctx: click.Context, words: tuple[str, ...], template: bool, as_json:
 
     \b
     inverterproto config fake-server
+    inverterproto config sink
     inverterproto config --template > config.toml
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     file: File | None = ctx.obj
+    from inverterproto_cli import config_sinks
+
     commands = [one for one in _commands(ctx, file) if one.words[: len(words)] == words]
-    if not commands:
+    sinks = [one for one in config_sinks.wanted(ctx) if (SINKS, one.name)[: len(words)] == words]
+    types = config_sinks.template(words) if template else []
+    if not (commands or sinks or types or words == (SINKS,)):
         raise click.UsageError(f"No such command {' '.join(words)!r}.")
     if template:
-        click.echo("".join(_template(commands)), nl=False)
+        click.echo("".join([*_template(commands), *types]), nl=False)
     elif as_json:
-        click.echo(json.dumps({" ".join(one.words): _as_json(one, file) for one in commands}))
+        found = {" ".join(one.words): _as_json(one, file) for one in commands}
+        found |= {f"{SINKS} {one.name}": config_sinks.as_json(one) for one in sinks}
+        click.echo(json.dumps(found))
     else:
         _show(commands, file)
+        for number, one in enumerate(sinks):
+            config_sinks.show(one, first=not (commands or number))
 
 
 def _commands(ctx: click.Context, file: File | None) -> Iterator[_Command]:

@@ -21,6 +21,10 @@ class SecretOption(click.Option):
     """An option whose value nobody may see: `config` masks it. Say `cls=SecretOption`."""
 
 
+class SinkOption(click.Option):
+    """An option of a sink: in the file it stands in the sink's own table."""
+
+
 class File(NamedTuple):
     """A configuration file."""
 
@@ -79,6 +83,11 @@ def defaults(
             found[key] = defaults(inner, value, path, f"{name} {key}")
             continue
         option = known.get(key.replace("_", "-"))
+        if isinstance(option, SinkOption):
+            raise click.UsageError(
+                f"{where}: {key!r} is no option of {name} in the file: sinks have tables of their "
+                f"own ([{SINKS}.mqtt], for one; inverterproto config --template shows all)"
+            )
         if option is None:
             raise click.UsageError(f"{where}: {name} has no option {key!r}")
         if not _suits(option, value):

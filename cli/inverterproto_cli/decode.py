@@ -17,7 +17,7 @@ import click
 
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES, framings
-from inverterproto_cli.chunk import Chunk, SourceError
+from inverterproto_cli.chunk import Chunk, SourceError, Stream
 from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.number import Number
 from inverterproto_cli.sources import PORTS, Listener, Source, find_sources, read
@@ -65,7 +65,7 @@ class _Streams:
         self.families = list(FAMILIES.values()) if family is None else [FAMILIES[family]]
         self.dates = Dates(clock_offset, now=time())
         self.confidence = confidence
-        self._decoders: OrderedDict[tuple[str, str | None, str | None], Decoder] = OrderedDict()
+        self._decoders: OrderedDict[Stream, Decoder] = OrderedDict()
 
     def feed(self, chunk: Chunk) -> Iterator[Decoded]:
         """Decode a chunk."""

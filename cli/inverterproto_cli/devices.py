@@ -34,16 +34,21 @@ def command(ctx: click.Context, store_path: str | None, as_json: bool) -> None: 
         return
     path = path_of(store_path)
     with reading(path) as reader:
-        from inverterproto_cli.store.about import about
-
-        found = [(device, about(reader, device)) for device in _in_order(reader.devices())]
+        found = listed(reader)
     if as_json:
         for device, known in found:
-            click.echo(json.dumps(_to_json(device, known)))
+            click.echo(json.dumps(to_json(device, known)))
     elif found:
         _show(found)
     else:
         click.echo("no devices yet", err=True)
+
+
+def listed(reader: "Reader") -> "list[tuple[Device, About]]":
+    """Return all devices, in the order in which they are shown, and what is known of each."""
+    from inverterproto_cli.store.about import about
+
+    return [(device, about(reader, device)) for device in _in_order(reader.devices())]
 
 
 def _in_order(devices: "list[Device]") -> "list[Device]":
@@ -63,7 +68,8 @@ def _in_order(devices: "list[Device]") -> "list[Device]":
     return ordered + [device for device in devices if device.family != _WITH_LOGGERS]
 
 
-def _to_json(device: "Device", known: "About") -> dict[str, object]:
+def to_json(device: "Device", known: "About") -> dict[str, object]:
+    """Return a device as `devices --json` has it."""
     from inverterproto.reading import utc_text
 
     return {

@@ -129,6 +129,7 @@ def _capture_line(source: str, shown: dict[str, Any], data: bytes) -> bytes:
             arrival("capture", shown.get("at")),
             None if connection is None else str(connection),
             sender if sender in ("device", "cloud") else None,
+            held=shown.get("held") is True,
         )
     )
 

@@ -20,10 +20,8 @@ from inverterproto.layout import Layout
 from inverterproto.layout_toml import span
 from inverterproto.quantity import Number, out_of_range
 from inverterproto.stream import Framed, Item, StreamDecoder
-from inverterproto_cli.chunk import Chunk
+from inverterproto_cli.chunk import Chunk, Stream
 from inverterproto_cli.sources import Listener, Source, read
-
-Stream = tuple[str, str | None, str | None]
 
 MOST_STREAMS = 4096
 _ZEROS = 4
@@ -80,8 +78,9 @@ def payloads(sources: Sequence[Source], listener: Listener) -> Iterator[Payload]
 
 
 def _of(items: list[Item], stream: Stream) -> Iterator[Payload]:
-    source, connection, sender = stream
-    place = source + Chunk(source, b"", None, connection, sender).place(name_source=False)
+    source, connection, sender, held = stream
+    chunk = Chunk(source, b"", None, connection, sender, held=held)
+    place = source + chunk.place(name_source=False)
     for item in items:
         if isinstance(item, Framed) and item.frame.message_type == DATA:
             octets = item.frame.payload

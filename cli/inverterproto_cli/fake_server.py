@@ -11,6 +11,7 @@ import click
 from inverterproto_cli.server.answer_options import answering, answering_options
 from inverterproto_cli.server.options import ports_of, serving_options
 from inverterproto_cli.sinks.settings import SinkCommand, sink_options
+from inverterproto_cli.web.options import web_options
 
 # Devices are to reach the first two; `fake-battery` looks for the third.
 DEFAULTS = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777", "test": "127.0.0.1:7778"}
@@ -20,6 +21,7 @@ DEFAULTS = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777", "test": "127.0.
 @serving_options(DEFAULTS)
 @answering_options
 @sink_options
+@web_options
 def command(**options: Any) -> None:  # noqa: ANN401 - those above
     """Be the cloud for loggers and batteries, on your own machine.
 
@@ -30,7 +32,9 @@ def command(**options: Any) -> None:  # noqa: ANN401 - those above
     inverterproto fake-server
     inverterproto fake-server --listen deye=0.0.0.0:10001 --json
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
-    ports = ports_of(options["listen"], DEFAULTS)
+    listen = options["listen"]
+    # Who says where devices come wants no other port beside those, unless it is named.
+    ports = ports_of(("test=none", *listen) if listen else (), DEFAULTS)
     choices = answering(options)
 
     from inverterproto_cli.server.answering import Answers

@@ -26,6 +26,8 @@ class JsonWriter:
                 shown |= {"at": decoded.at, "connection": chunk.connection}
             if shown.get("from") is None and chunk.sender is not None:
                 shown["from"] = chunk.sender
+            if chunk.held:
+                shown["held"] = True
         self.out.write(self._encode(shown) + "\n")
 
     def close(self) -> None:

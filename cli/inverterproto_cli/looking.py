@@ -14,13 +14,16 @@ from inverterproto_cli.configuration import File
 from inverterproto_cli.show import printable
 from inverterproto_cli.store import Reader, StoreError, default_path
 
+_SERVERS = ("proxy", "fake-server")
+"""Whose store is meant, by the configuration: of the first that names one."""
+
 store_option = click.option(
     "--store",
     "store_path",
     metavar="FILE",
     envvar="INVERTERPROTO_STORE",
-    help="Look into this file.  [default: the fake-server's of your configuration, else "
-    "inverterproto.db in your data folder]",
+    help="Look into this file.  [default: the proxy's of your configuration, else the "
+    "fake-server's, else inverterproto.db in your data folder]",
 )
 
 
@@ -28,7 +31,7 @@ def path_of(store: str | None) -> Path:
     """Return the store's file; one that is not the default is named on standard error.
 
     Args:
-        store: the file that the user names; else it is where the server of this configuration
+        store: the file that the user names; else it is where a server of this configuration
             keeps its records.
     """
     path = Path(store or _configured() or default_path())
@@ -38,11 +41,11 @@ def path_of(store: str | None) -> Path:
 
 
 def _configured() -> str | None:
-    """Return which file the configuration names for the server."""
+    """Return which file the configuration names for a server."""
     file = click.get_current_context().find_root().obj
-    table = file.tables.get("fake-server", {}) if isinstance(file, File) else {}
-    store = table.get("store")
-    return None if store is None else str(store)
+    tables = file.tables if isinstance(file, File) else {}
+    named = (tables.get(server, {}).get("store") for server in _SERVERS)
+    return next((str(store) for store in named if store is not None), None)
 
 
 @contextmanager

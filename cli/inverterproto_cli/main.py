@@ -29,6 +29,7 @@ COMMANDS = {
     "approve": "Let a battery have the settings that were held for it.",
     "devices": "Show the devices that were seen, or forget one.",
     "readings": "Show what was measured, the newest first, or as it comes.",
+    "export": "Write what the store holds: readings for other programs, or the bytes.",
     "unknown": "Show what devices said that nobody understands.",
     "sinks": "Show how far each sink has got, try one, or forget one.",
     "mqtt": "Look after what the MQTT sink has published.",

@@ -7,6 +7,7 @@ written over, not the link.
 
 import os
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -19,6 +20,9 @@ import click
 from inverterproto_cli.chunk import SourceError
 
 _SPOOLED = 8 << 20
+_STOPS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 def check_place(output: str, inputs: Iterable[str] = (), *, force: bool) -> None:
@@ -51,6 +55,21 @@ def placing(output: str) -> Iterator[Callable[[bytes], object]]:
         raise
     except OSError as error:
         raise SourceError(f"{output}: {error.strerror or error}") from error
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let signals end the command at once: what is half written goes, and is no output."""
+
+    def stop(number: int, _frame: object) -> None:
+        sys.exit(128 + number)  # no KeyboardInterrupt: that ends the reading only, for `decode`
+
+    before = {number: signal.signal(number, stop) for number in _STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _is_stream(output: str) -> bool:

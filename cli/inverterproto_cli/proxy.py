@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inverterproto_cli.address import Address, parse_address
+from inverterproto_cli.address import Address, is_address, parse_address
 from inverterproto_cli.server.answer_options import answering, answering_options
 from inverterproto_cli.server.options import ports_of, serving_options
 from inverterproto_cli.sinks.settings import SinkCommand, sink_options
+from inverterproto_cli.web.options import web_options
 
 if TYPE_CHECKING:
     from inverterproto_cli.relay.cloud import Cloud
@@ -27,27 +28,29 @@ LISTEN = {"deye": "0.0.0.0:10000", "alphaess": "0.0.0.0:7777"}
 UPSTREAM = {"deye": "5406.deviceaccess.host:10000", "alphaess": "www.alphaess.com:7777"}
 """The vendors' own hosts."""
 _OFFLINE = {
-    "answer": "while a cloud is away its devices are answered here, and its portal has a gap there "
-    "(--offline)",
-    "refuse": "while a cloud is away its devices are turned away, and keep their records for it",
+    "answer": "cloud away: we answer, and its portal has a gap (--offline)",
+    "refuse": "cloud away: devices keep their records, you see none (--offline)",
+}
+_MEANWHILE = {
+    "answer": "its devices are answered here meanwhile",
+    "refuse": "its devices are turned away meanwhile",
 }
 _RIGHTS = {
     "allow": "the cloud may command the devices (--cloud-commands)",
-    "read-only": "the cloud may read from the devices and command nothing",
-    "block": "the cloud may command the devices nothing",
+    "read-only": "the cloud may read, and command nothing (--cloud-commands)",
+    "block": "the cloud may command nothing (--cloud-commands)",
 }
 
 
-@click.command(cls=SinkCommand)
-@serving_options(LISTEN)
+@click.command("proxy", cls=SinkCommand)
+@serving_options(LISTEN, "FAMILY=HOST:PORT")
 @click.option(
     "--upstream",
     multiple=True,
     metavar="FAMILY=HOST:PORT",
     envvar="INVERTERPROTO_UPSTREAM",
-    help="Pass this family on to there; FAMILY=none: answer it ourselves.  [default: "
-    + ", ".join(f"{family}={host}" for family, host in UPSTREAM.items())
-    + "]",
+    help="Pass this family on to there; FAMILY=none: answer it ourselves. Once for each family."
+    "  [default: " + ", ".join(f"{family}={host}" for family, host in UPSTREAM.items()) + "]",
 )
 @click.option(
     "--resolver",
@@ -91,6 +94,7 @@ _RIGHTS = {
 )
 @answering_options
 @sink_options
+@web_options
 def command(**options: Any) -> None:  # noqa: ANN401 - those above
     """Pass devices on to their clouds, and keep what they say.
 
@@ -103,8 +107,6 @@ def command(**options: Any) -> None:  # noqa: ANN401 - those above
     inverterproto proxy --upstream deye=none --resolver 9.9.9.9
     """  # noqa: D301 - \b is meant: click keeps the lines below it as they are
     ports = ports_of(options["listen"], LISTEN, apart=True)
-    if any(not family for family, _ in ports):
-        raise click.BadParameter("say for which family: FAMILY=HOST:PORT.", param_hint="--listen")
     upstream = _upstream(options["upstream"])
     resolve = _resolver(options["resolver"])
     tee = None if options["tee"] is None else parse_address(options["tee"], "--tee")
@@ -122,7 +124,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - those above
     serving = Serving.of(options)
     answers = Answers(serving.keeper, approving_seconds=approving, **choices)
     loops = Loops()
-    clouds = _clouds(serving, upstream, loops, resolve)
+    clouds = _clouds(serving, upstream, loops, resolve, _MEANWHILE[options["offline"]])
 
     async def main() -> None:
         relay = Relay(
@@ -159,7 +161,7 @@ def _upstream(texts: tuple[str, ...]) -> dict[str, Address | None]:
             )
         if family in chosen:
             raise click.BadParameter(f"{family} is given twice.", param_hint="--upstream")
-        chosen[family] = None if address == "none" else parse_address(address, "--upstream")
+        chosen[family] = None if address.lower() == "none" else parse_address(address, "--upstream")
     return chosen
 
 
@@ -170,13 +172,13 @@ def _resolver(text: str | None) -> "Resolve":
         click.BadParameter: the DNS server is not named by its address.
         MissingExtra: asking another one needs a library that is not there.
     """
-    from inverterproto_cli.relay.resolving import by_server, by_system, is_address
+    from inverterproto_cli.relay.resolving import by_server, by_system
 
     if text is None:
         return by_system
+    if not (is_address(text) or is_address(text.rpartition(":")[0].strip("[]"))):
+        raise click.BadParameter(f"{text!r} is not IP[:PORT].", param_hint="--resolver")
     server = Address(text, 53) if is_address(text) else parse_address(text, "--resolver")
-    if not is_address(server.host):
-        raise click.BadParameter(f"{text!r} is no IP address.", param_hint="--resolver")
     try:
         return by_server(server)
     except ImportError as error:
@@ -205,14 +207,10 @@ def _clouds(
     upstream: Mapping[str, Address | None],
     loops: "Loops",
     resolve: "Resolve",
+    meanwhile: str,
 ) -> dict[str, "Cloud"]:
     """Return the cloud of each family that has one."""
-    import logging
-
     from inverterproto_cli.relay.cloud import Cloud
-
-    def tell(event: str, text: str) -> None:
-        serving.log.tell(event, text, logging.WARNING)
 
     addresses = {family: parse_address(host, "--upstream") for family, host in UPSTREAM.items()}
     return {
@@ -222,7 +220,8 @@ def _clouds(
             resolve,
             named=family in upstream,
             is_us=loops.is_us,
-            tell=tell,
+            tell=serving.log.tell,
+            meanwhile=meanwhile,
         )
         for family, address in {**addresses, **upstream}.items()
         if address is not None
@@ -253,8 +252,8 @@ async def _begin(
     loops: "Loops",
     tee: Address | None,
     options: Mapping[str, Any],
-) -> str:
-    """Look where the clouds are; return what is to be said of it.
+) -> list[str]:
+    """Look where the clouds are; return what is to be said of it, a line for each thing.
 
     Raises:
         click.ClickException: a cloud's name leads here, or that of the second server.
@@ -280,7 +279,7 @@ async def _begin(
     if clouds:
         where += [_OFFLINE[options["offline"]], _RIGHTS[options["cloud_commands"]]]
     if clouds and options["durable"]:
-        where.append("what a cloud says waits until the records before it are on disk (--durable)")
+        where.append("what a cloud says waits for the records before it (--durable)")
     if tee is not None:
-        where.append(f"a copy goes to {tee}")
-    return "; ".join(where)
+        where.append(f"a copy goes to {tee} (--tee)")
+    return where

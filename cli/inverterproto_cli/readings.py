@@ -35,7 +35,7 @@ EVERY = 1.0
 Found = tuple["Kept", "Reading"]
 
 
-def _parse_columns(
+def parse_columns(
     _ctx: click.Context, _option: click.Parameter, value: str | None
 ) -> tuple[str, ...]:
     """Return the quantities of a list.
@@ -102,7 +102,7 @@ def _parse_columns(
 @click.option("--csv", "as_csv", is_flag=True, envvar="INVERTERPROTO_CSV", help="A CSV table.")
 @click.option(
     "--columns",
-    callback=_parse_columns,
+    callback=parse_columns,
     metavar="KEY,...",
     envvar="INVERTERPROTO_COLUMNS",
     help="The quantities that a table or CSV shows.  [default: what was measured; in a table, what "

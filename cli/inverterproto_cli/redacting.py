@@ -20,7 +20,7 @@ import click
 from inverterproto.families import FAMILIES, Family, framings
 from inverterproto.redact import AROUND, Redactor
 from inverterproto.stream import Framed, Item, StreamDecoder, Unframed
-from inverterproto_cli.chunk import Chunk, SourceError
+from inverterproto_cli.chunk import Chunk, SourceError, Stream
 from inverterproto_cli.sources import Listener, Source, read
 
 SHORTEST_KEY = 16
@@ -28,8 +28,6 @@ MOST_STREAMS = 4096
 _HELD = 16 << 20
 _OF_A_CHUNK = 256
 """Bytes that a chunk takes beside its data, so that also empty ones are bounded."""
-
-Stream = tuple[str, str | None, str | None]
 
 
 class _Lane:

@@ -8,8 +8,6 @@ read by its owner only, as nobody has looked at it yet.
 """
 
 import os
-import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ import click
 from inverterproto_cli.captures import capture_line
 from inverterproto_cli.chunk import BINARY, CAPTURE, PCAP, PCAPNG, TEXT, Chunk, SourceError
 from inverterproto_cli.layout_files import takes_layouts
-from inverterproto_cli.output import check_place, placing
+from inverterproto_cli.output import check_place, placing, stoppable
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 
 _LINE = 32
 """Bytes in a line of hex."""
-_STOPS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
 
 
 @click.command("sanitize")
@@ -90,7 +85,7 @@ def command(
         if len(sources) != 1:
             raise click.UsageError("Give one input: each goes to a file of its own.")
         nameless = sources[0]._replace(name="input")  # a path may tell a serial, too
-        with _stoppable(), _reread(nameless) as source, placing(output) as put:
+        with stoppable(), _reread(nameless) as source, placing(output) as put:
             form = _sanitize(source, redacting, put)
     except SourceError as error:
         from inverterproto_cli.show import printable
@@ -160,21 +155,6 @@ class _Spelling:
 def _hex_lines(digits: list[str]) -> bytes:
     lines = ("".join(digits[at : at + _LINE]) + "\n" for at in range(0, len(digits), _LINE))
     return "".join(lines).encode()
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let signals end the command at once: what is half written goes, and is no output."""
-
-    def stop(number: int, _frame: object) -> None:
-        sys.exit(128 + number)  # no KeyboardInterrupt: that ends the reading only, for `decode`
-
-    before = {number: signal.signal(number, stop) for number in _STOPS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ _COLOUR = re.compile(rb"\x1b\[[0-9;]*+[A-Za-z]")
 _LOOKED_AT = 4096
 """Bytes by which text is told from what is none."""
 _GZIP = b"\x1f\x8b\x08"
+_DATABASE = b"SQLite format 3"
 _PCAP = tuple(map(bytes.fromhex, ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "0a0d0d0a")))
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -198,6 +199,11 @@ def read(
         with source.open() as file:
             chunks = _unpacked(source.name, chunks_of(file, listener.progress))
             first = _with_magic(next(chunks, b""), chunks)
+            if first.startswith(_DATABASE):
+                raise SourceError(
+                    f"{source.name}: is a database; if it is a store, inverterproto readings "
+                    "--store shows what is in it"
+                )
             if first:
                 yield from _read_form(source.name, first, chunks, listener, looked_for, ports)
             elif not STOP.wanted:

@@ -1,5 +1,7 @@
 """`inverterproto unknown`: what devices said that nobody understands, with its bytes.
 
+What the proxy held of the cloud's is shown, too.
+
 Counted by what it is, or each by itself, or as a capture that `decode`, `layout new` and `sanitize`
 take: this is how protocols get understood.
 """
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 100
 """Groups that are shown: who sends junk makes ever new ones."""
+_HELD = "held"
+"""The kind of what the cloud sent and a gate let not pass."""
 _BLOCK = 200
 _HEX = 12
 
@@ -101,6 +105,7 @@ def _capture_entry(kept: "Kept") -> dict[str, object]:
         "detail": _detail(kept),
         "device": kept.device,
         "via": kept.via,
+        "held": kept.kind == _HELD,
         "masked": bool(kept.masked),
         "repeated": kept.repeated,
         "repeated_at": kept.repeated_at,
@@ -108,11 +113,17 @@ def _capture_entry(kept: "Kept") -> dict[str, object]:
 
 
 def _detail(kept: "Kept") -> str:
-    """Return what else than its kind tells what it is: a sensor type, a control code."""
+    """Return what else than its kind tells what it is: a sensor type, a control code.
+
+    Of what a gate held: what it would have done.
+    """
     from inverterproto.families import FAMILIES
 
     message = kept.message()
-    return "" if message is None or kept.family is None else FAMILIES[kept.family].detail(message)
+    if message is None or kept.family is None:
+        return ""
+    family = FAMILIES[kept.family]
+    return family.meaning(message.frame) if kept.kind == _HELD else family.detail(message)
 
 
 @dataclass(slots=True)

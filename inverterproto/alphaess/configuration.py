@@ -23,10 +23,15 @@ from inverterproto.errors import ProtocolError
 CHECK_TIME = "CheckTime"
 
 
+class NoSettingsError(ProtocolError):
+    """An answer without settings: that of a server that has none for the battery."""
+
+
 def check_configuration(payload: bytes, serial: str) -> None:
     """See that a payload can be the configuration of the battery with a serial.
 
     Raises:
+        NoSettingsError: it says Success, and no more.
         ProtocolError: it is none, or another battery's.
     """
     content = Message.parse(_framed(payload)).content
@@ -34,14 +39,14 @@ def check_configuration(payload: bytes, serial: str) -> None:
     if content.form is not Form.JSON or content.problems:
         found = ", ".join(content.problems) or "none"
         raise ProtocolError("no configuration", expected="a JSON object", found=found)
+    if fields.get("Status") == SUCCESS and fields.keys() <= {"Status", "SN", CHECK_TIME}:
+        raise NoSettingsError("no configuration", expected="settings", found="none")
     for name, expected in (("Status", SUCCESS), ("SN", serial)):
         if fields.get(name) != expected or f"{name}#2" in fields:
             found = repr(fields.get(name))[:60]
             raise ProtocolError(
                 f"no configuration of this battery: {name}", expected=expected, found=found
             )
-    if fields.keys() <= {"Status", "SN", CHECK_TIME}:
-        raise ProtocolError("no configuration", expected="settings", found="none")
 
 
 def answer_configuration(

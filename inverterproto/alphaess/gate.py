@@ -27,6 +27,7 @@ Nothing else passes: what is not known may do anything.
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from shlex import quote
 
 from inverterproto.alphaess.approval import against_stamp, against_time, check_plain, differences
 from inverterproto.alphaess.clock import ZONE_GREATEST, parse_stamp
@@ -188,7 +189,8 @@ class AllowList:
             if approved is not None and now >= state.approving_until:
                 state.hold(payload)
                 told = ", ".join(differences(approved, payload))
-                return Verdict("it is not approved", f"configuration differs: {told}")
+                todo = f"inverterproto approve {quote(serial)}"
+                return Verdict(f"it is not approved: {todo}", f"configuration differs: {told}")
             notes = (_approved(approved, payload, serial),)
             state.trust(payload, serial)
         else:

@@ -32,7 +32,7 @@ what is acknowledged is stored.
 from hashlib import blake2b
 
 from inverterproto.alphaess.clock import parse_stamp
-from inverterproto.alphaess.configuration import check_configuration, settings_of
+from inverterproto.alphaess.configuration import NoSettingsError, check_configuration, settings_of
 from inverterproto.alphaess.dates import usable_stamp
 from inverterproto.alphaess.fields import CLOUD_CONFIGURATION, CONFIGURATION
 from inverterproto.alphaess.frame import ENVELOPE, LONGEST, REQUEST, VERSION, Frame
@@ -265,8 +265,11 @@ class Watcher:
             return []
         try:
             check_configuration(payload, serial)
+        except NoSettingsError:
+            return []
         except ProtocolError as error:
-            return [Note("cloud-configuration", f"not understood: {error}", self.serial)]
+            text = f"what the cloud sends as a configuration is not remembered: {error}"
+            return [Note("cloud-configuration", text, self.serial)]
         before = state.configuration
         if self._trust_cloud:
             state.trust(payload, serial)

@@ -26,7 +26,7 @@ class Measured(NamedTuple):
     problems: tuple[str, ...]
 
 
-class _Source(NamedTuple):
+class Published(NamedTuple):
     """A field that measures a quantity, and all that is needed to take it."""
 
     name: str
@@ -37,12 +37,12 @@ class _Source(NamedTuple):
 
 # Bounded because the counts come from outside; a household has one or two combinations.
 @lru_cache(maxsize=64)
-def _sources(
+def published(
     layout: Layout, confidence: str, trackers: int | None, phases: int | None
-) -> tuple[_Source, ...]:
+) -> tuple[Published, ...]:
     """Return the fields that may be published of a device with so many PV inputs and phases."""
     return tuple(
-        _Source(field.name, field.quantity, field.turned, field.names)
+        Published(field.name, field.quantity, field.turned, field.names)
         for field in layout.fields
         if field.quantity is not None
         and publishable(field.confidence, confidence)
@@ -55,7 +55,7 @@ def measure(layout: Layout, fields: Values, confidence: str = "B") -> Measured:
     values: dict[str, Number | str] = {}
     trackers = _count(fields, layout.trackers)
     phases = _count(fields, layout.phases)
-    for name, key, turned, names in _sources(layout, confidence, trackers, phases):
+    for name, key, turned, names in published(layout, confidence, trackers, phases):
         value = fields.get(name)
         if value is None or isinstance(value, bytes):
             continue
@@ -68,7 +68,7 @@ def measure(layout: Layout, fields: Values, confidence: str = "B") -> Measured:
         _drop_dead_phases(values)
     told = frozenset(values)
     problems = check_ranges(values)
-    problems += _derive(values, _pv_inputs(layout, trackers), told)
+    problems += _derive(values, pv_inputs(layout, trackers), told)
     return Measured(values, tuple(problems))
 
 
@@ -116,7 +116,7 @@ def _drop_dead_phases(values: dict[str, Number | str]) -> None:
 
 
 @lru_cache(maxsize=64)
-def _pv_inputs(layout: Layout, trackers: int | None) -> tuple[int, ...]:
+def pv_inputs(layout: Layout, trackers: int | None) -> tuple[int, ...]:
     """Return the numbers of the PV inputs whose power the layout can tell."""
     found = {
         int(pv[1])
@@ -128,8 +128,13 @@ def _pv_inputs(layout: Layout, trackers: int | None) -> tuple[int, ...]:
     return tuple(sorted(n for n in found if trackers is None or n <= trackers))
 
 
+def with_power(inputs: tuple[int, ...]) -> tuple[str, ...]:
+    """Return what has a power that follows from voltage and current, as their keys begin."""
+    return (*(f"pv{n}" for n in inputs), "battery", "battery_output")
+
+
 def _derive(
-    values: dict[str, Number | str], pv_inputs: tuple[int, ...], told: frozenset[str]
+    values: dict[str, Number | str], inputs: tuple[int, ...], told: frozenset[str]
 ) -> list[str]:
     """Add what is implied: power as voltage × current, sums of PV inputs and phases.
 
@@ -147,12 +152,12 @@ def _derive(
         else:
             values[key] = power
 
-    for stem in (*(f"pv{n}" for n in pv_inputs), "battery", "battery_output"):
+    for stem in with_power(inputs):
         voltage, current = values.get(f"{stem}_voltage"), values.get(f"{stem}_current")
         if isinstance(voltage, int | float) and isinstance(current, int | float):
             add(f"{stem}_power", round(voltage * current, 2))
-    if pv_inputs:
-        add("pv_power", total(values, (f"pv{n}_power" for n in pv_inputs)))
+    if inputs:
+        add("pv_power", total(values, (f"pv{n}_power" for n in inputs)))
     if phases := [key for key in told if key.startswith("grid_power_l")]:
         add("grid_power", total(values, sorted(phases)))
     return problems

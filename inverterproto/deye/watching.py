@@ -231,8 +231,9 @@ class Watcher:
         (serial,) = _unpack_serial(raw, 7)
         self.logger = logger = self.loggers.get(serial) or self._meet(serial)
         if logger is None:
-            text = f"logger {serial} is refused: its frames are neither kept nor answered"
-            return [Note("refused", text, str(serial))]
+            most = self._most_loggers
+            full = f": at most {most} on a connection" if len(self.loggers) >= most else ""
+            return [Note("refused", f"logger {serial} is refused{full}", str(serial))]
         logger.sequence = raw[5], raw[6]
         if raw[4] == DATA and len(raw) >= _SHORTEST_DATA:
             return self._keep_data(raw, now, logger)

@@ -13,7 +13,7 @@ from inverterproto.deye.frame import FRAMING, Frame
 from inverterproto.deye.messages import DEVICE, Message, is_request
 from inverterproto.families import framings
 from inverterproto.stream import Framed, Item, StreamDecoder
-from inverterproto_cli.chunk import Chunk, SourceError
+from inverterproto_cli.chunk import Chunk, SourceError, Stream
 from inverterproto_cli.fakes.serials import SHARE, first_logger
 from inverterproto_cli.sources import Listener, Source, read
 
@@ -62,7 +62,7 @@ class Captures:
         Raises:
             SourceError: it cannot be read, or holds too much.
         """
-        decoders: dict[tuple[str, str | None, str | None], StreamDecoder] = {}
+        decoders: dict[Stream, StreamDecoder] = {}
         for chunk in read(source, listener):
             if chunk.masked:
                 self.left_out["incomplete frames"] += 1
@@ -71,7 +71,7 @@ class Captures:
             if chunk.gap is not None:
                 self._take(decoder.flush(), chunk)
             self._take(decoder.feed(chunk.data), chunk)
-        for (name, connection, sender), decoder in decoders.items():
+        for (name, connection, sender, _), decoder in decoders.items():
             last = Chunk(name, b"", connection=connection, sender=sender)
             self._take(decoder.flush(), last)
 

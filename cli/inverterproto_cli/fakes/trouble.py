@@ -6,7 +6,8 @@ from inverterproto_cli.show import printable
 
 CLOSED_AT_ONCE = (
     "the server closed the connection before it said anything (it may let in only so many of one "
-    "address, as fake-server does: --max-per-address)"
+    "address, as fake-server does: --max-per-address; or it is a proxy with --offline refuse, and "
+    "its cloud is away)"
 )
 _KINDS = 20
 """Different troubles of many devices that are told."""

@@ -29,12 +29,13 @@ import asyncio
 import errno
 from collections.abc import Callable
 from ipaddress import ip_address
+from logging import INFO, WARNING
 from math import inf
 from time import monotonic
 from typing import Any, TypeVar
 
-from inverterproto_cli.address import Address
-from inverterproto_cli.relay.resolving import Resolve, UnresolvedError, is_address
+from inverterproto_cli.address import Address, is_address
+from inverterproto_cli.relay.resolving import Resolve, UnresolvedError
 
 CONNECT_WITHIN = 10.0
 """Seconds for the cloud to take a connection."""
@@ -72,7 +73,9 @@ class Cloud:
         resolve: finds the addresses of a name.
         named: whether the user named it: then it may be at home.
         is_us: tells whether an address is one that this program listens at.
-        tell: is told when it is away, and when it is back.
+        tell: is told when it is away, and when it is back; and how bad that is, as `logging` has
+            it.
+        meanwhile: what becomes of its devices while it is away, for people.
         ticks: tells seconds of a clock that nobody sets.
 
     Attributes:
@@ -89,7 +92,8 @@ class Cloud:
         *,
         named: bool,
         is_us: Callable[[Address], bool],
-        tell: Callable[[str, str], object],
+        tell: Callable[[str, str, int], object],
+        meanwhile: str,
         ticks: Callable[[], float] = monotonic,
     ) -> None:
         self.family = family
@@ -103,6 +107,7 @@ class Cloud:
         self._ticks = ticks
         self._is_us = is_us
         self._tell = tell
+        self._meanwhile = meanwhile
         self._probe_at = 0.0
         self._addresses: list[str] = []
         self._addresses_until = 0.0
@@ -124,7 +129,8 @@ class Cloud:
 
     async def _connect(self, factory: Callable[[], _P]) -> _P:
         loop = asyncio.get_running_loop()
-        reasons: list[OSError] = []
+        # Words, as an error that is kept would hold this frame, and that the error.
+        late = why = f"does not answer within {CONNECT_WITHIN:g} s"
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 hosts = await self.addresses()
@@ -134,18 +140,15 @@ class Cloud:
                             _, protocol = await loop.create_connection(
                                 factory, host, self.address.port
                             )
+                    except TimeoutError:
+                        why = late
                     except OSError as error:
-                        reasons.append(error)
-                        continue
-                    return protocol
+                        why = _WHY.get(error.errno or 0) or error.strerror or str(error)
+                    else:
+                        return protocol
         except TimeoutError:
-            reasons.append(TimeoutError())
-        last = reasons[-1]
-        if isinstance(last, TimeoutError):
-            what = f"does not answer within {CONNECT_WITHIN:g} s"
-        else:
-            what = _WHY.get(last.errno or 0) or last.strerror or str(last)
-        raise AwayError(f"{self.address} {what}")
+            why = late
+        raise AwayError(f"{self.address} {why}")
 
     async def addresses(self) -> list[str]:
         """Return the cloud's addresses.
@@ -177,6 +180,12 @@ class Cloud:
     def loop_text(self, address: str) -> str:
         """Return what to say when the cloud's name leads here."""
         host, port = self.address
+        if is_address(host):
+            return (
+                f"{self.address} leads to this program itself ({address}): it is its own address, "
+                "or a router redirects the port. Name the cloud (--upstream "
+                f"{self.family}=HOST:PORT), or let what this machine sends pass there"
+            )
         return (
             f"{host} leads to this program itself ({address}): your DNS entry holds for this "
             f"machine, too. Ask another DNS server (--resolver 9.9.9.9), or name the cloud by its "
@@ -187,6 +196,11 @@ class Cloud:
         private = [address for address in found if ip_address(address.partition("%")[0]).is_private]
         if private:
             host, port = self.address
+            if ip_address(private[0].partition("%")[0]).is_unspecified:
+                raise AwayError(
+                    f"{host} leads to {private[0]}, which is nowhere: your DNS server blocks it. "
+                    "Let the name pass there, or ask another DNS server (--resolver 9.9.9.9)"
+                )
             raise AwayError(
                 f"{host} leads to {private[0]}, an address at home: your DNS entry holds for this "
                 "machine, too. Ask another DNS server (--resolver 9.9.9.9), or, if that is meant, "
@@ -227,13 +241,14 @@ class Cloud:
         self._addresses_until = 0.0
         self._unanswered_since = -inf
         if self.away is None:
-            self._tell("cloud-away", f"the cloud of {self.family} is away: {why}")
+            text = f"the cloud of {self.family} is away: {why}; {self._meanwhile}"
+            self._tell("cloud-away", text, WARNING)
         self.away = why
 
     def _back(self) -> None:
         if self.away is not None:
             self.away = None
-            self._tell("cloud-back", f"the cloud of {self.family} is back: {self.address}")
+            self._tell("cloud-back", f"the cloud of {self.family} is back: {self.address}", INFO)
 
     @property
     def is_to_be_probed(self) -> bool:

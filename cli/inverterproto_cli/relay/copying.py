@@ -5,6 +5,7 @@ be delivered is given up, and the device's next connection tries again. Both are
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,13 @@ MOST_WAITING = 64 << 10
 """Bytes that wait for the second server before it is given up."""
 CONNECT_WITHIN = CLOSE_WITHIN = 10.0
 """Seconds for the second server to take the connection, and to close it at the end."""
+
+
+def why_lost(error: Exception) -> str:
+    """Return why there is no connection, or no more: whatever the loop says, in the same words."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else str(error)
+
 
 GiveUp = Callable[[str], object]
 """Told why a copy was given up."""
@@ -44,23 +52,23 @@ class Copy(asyncio.Protocol):
             async with asyncio.timeout(CONNECT_WITHIN):
                 await self._try_addresses()
         except TimeoutError:
-            self._fail(f"does not answer within {CONNECT_WITHIN:g} s")
+            self._fail(f"it does not answer within {CONNECT_WITHIN:g} s")
         except UnresolvedError as error:
-            self._fail(f"cannot be found: {error}")
+            self._fail(f"it cannot be found: {error}")
         except OSError as error:
-            self._fail(error.strerror or str(error))
+            self._fail(why_lost(error))
 
     async def _try_addresses(self) -> None:
         host, port = self._address
-        refused: OSError = OSError(f"{host} has no address")
+        refused = f"{host} has no address"
         for address in await by_system(host):
             try:
                 await asyncio.get_running_loop().create_connection(lambda: self, address, port)
             except OSError as error:
-                refused = error
+                refused = why_lost(error)
             else:
                 return
-        raise refused
+        self._fail(refused)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send what has waited."""
@@ -78,7 +86,7 @@ class Copy(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up."""
-        self._fail("closed the connection" if exc is None else str(exc))
+        self._fail("it closed the connection" if exc is None else why_lost(exc))
 
     def write(self, chunk: bytes) -> None:
         """Send a chunk, or keep it until there is a connection."""
@@ -87,9 +95,9 @@ class Copy(asyncio.Protocol):
         if self._transport is None:
             self._waiting += chunk
             if len(self._waiting) > MOST_WAITING:
-                self._fail("is too slow in taking the connection")
+                self._fail("it is too slow in taking the connection")
         elif self._transport.get_write_buffer_size() > MOST_WAITING:
-            self._fail("does not read")
+            self._fail("it does not read")
         else:
             self._transport.write(chunk)
 
@@ -98,7 +106,7 @@ class Copy(asyncio.Protocol):
             return
         self._over = True
         self._waiting.clear()
-        self._give_up(f"the copy to {self._address} is given up: it {why}")
+        self._give_up(f"the copy to {self._address} is given up: {why}")
         if self._transport is not None:
             self._transport.abort()
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inverterproto.deye.layouts import maker_of
 from inverterproto.deye.messages import DATA
 from inverterproto.families import FAMILIES, HEAD, recognise
-from inverterproto.session import MOST_UNFRAMED, Close, Send, States
+from inverterproto.session import MOST_UNFRAMED, Action, Close, Held, Send, States
 from inverterproto.stream import Framed, Framing, Item, Reason, StreamDecoder
 from inverterproto_cli.server.connection import HEAVY, HELD, LIGHT
 from inverterproto_cli.server.logs import Where
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 TLS = (
     "this device encrypts (TLS): it is passed on as it is, and nothing can be read. Its firmware "
-    "is a newer one; see the documentation for what can be done"
+    "is a newer one; see docs/proxy.md for what can be done"
 )
 TLS_HELD = (
     "this device encrypts (TLS): nothing of it can be read, so nothing of what its cloud says may "
@@ -74,7 +74,7 @@ class Hearing(NamedTuple):
         watcher_options: of the watchers, by family.
         gate: makes what decides what may pass to the device; None lets all pass.
         durable: whether what the cloud says waits for the store.
-        capture: is given every item.
+        capture: is given every item, and of what a gate holds that it does not pass.
         clock: tells unix time in seconds.
     """
 
@@ -100,14 +100,13 @@ class _Direction:
 
     __slots__ = ("_capture", "_decoder", "_is_device", "deaf", "heard_at", "quiet")
 
-    def __init__(self, sender: str, hearing: Hearing, number: int) -> None:
+    def __init__(self, sender: str, framings: Sequence[Framing], capture: "Side | None") -> None:
         self.deaf = False
         self.heard_at = 0.0
         self._is_device = sender == "device"
-        self._decoder = StreamDecoder(*hearing.framings)
+        self._decoder = StreamDecoder(*framings)
         self.quiet = 0
-        capture = hearing.capture
-        self._capture = None if capture is None else capture.side(f"{number}", sender)
+        self._capture = capture
 
     def items(self, chunk: bytes, now: float) -> list[Item]:
         """Return what a chunk completes; after too many bytes without a frame nothing any more."""
@@ -170,8 +169,8 @@ class Observer:
 
     __slots__ = (
         "_clock", "_cloud", "_cloud_ended", "_device", "_framing", "_gate", "_hearing", "_keeper",
-        "_known", "_number", "_unsafe", "_upstream", "_waiting", "_watcher", "_watchers", "_wire",
-        "answered", "asked_at", "family", "holds", "is_cut_off",
+        "_known", "_number", "_passing", "_unsafe", "_upstream", "_waiting", "_watcher",
+        "_watchers", "_wire", "answered", "asked_at", "family", "holds", "is_cut_off",
     )  # fmt: skip
 
     def __init__(self, wire: "Wire", hearing: Hearing, number: int, cloud: "Cloud") -> None:
@@ -184,8 +183,17 @@ class Observer:
         self._keeper = hearing.keeper
         self._clock = hearing.clock
         self._number = number
-        self._device = _Direction("device", hearing, number)
-        self._cloud = _Direction("cloud", hearing, number)
+        self._gate = None if hearing.gate is None else hearing.gate()
+        from_device, from_cloud = (
+            None if hearing.capture is None else hearing.capture.side(f"{number}", sender)
+            for sender in ("device", "cloud")
+        )
+        self._device = _Direction("device", hearing.framings, from_device)
+        # What a gate decides about is captured once that is known.
+        self._passing = None if self._gate is None else from_cloud
+        self._cloud = _Direction(
+            "cloud", hearing.framings, from_cloud if self._gate is None else None
+        )
         self.answered = False
         self.is_cut_off = False
         self._upstream = cloud
@@ -194,7 +202,6 @@ class Observer:
         self._watchers: dict[str, Any] = {}
         self._watcher: Any = None  # of the last frame
         self._framing: Framing | None = None  # of the last frame
-        self._gate = None if hearing.gate is None else hearing.gate()
         self._unsafe = False  # whether records of the device may be not on disk yet
         self._waiting = 0  # readings of the cloud that wait for the store
 
@@ -357,10 +364,21 @@ class Observer:
         if any(isinstance(action, Send) and action.data == item.raw for action in actions):
             self._keep(item, now, "cloud")
         self._keeper.carry_out(actions, now, answered="cloud", connection=self._number)
+        if self._passing is not None:
+            self._tell(self._passing, item, actions, now)
         for action in actions:
             if isinstance(action, Close):
                 self._wire.fail(f"the cloud: {action.reason}")
         return b"".join(action.data for action in actions if isinstance(action, Send))
+
+    @staticmethod
+    def _tell(capture: "Side", item: Item, actions: Sequence[Action], now: float) -> None:
+        """Capture an item as held or passing, and what is sent in its place."""
+        for action in actions:
+            if isinstance(action, Held):
+                capture.held(now, item)
+            elif isinstance(action, Send):
+                capture.sent(now, action.data)
 
     def _release(self, data: bytes) -> None:
         """Send to the device what may pass, once what it said before is safe."""
@@ -373,6 +391,8 @@ class Observer:
         self._keeper.store.when_safe(partial(self._wire.hear, self._release_safe, data))
 
     def _release_safe(self, data: bytes) -> None:
+        if self._wire.reason is not None:
+            return  # over meanwhile
         self._waiting -= 1
         self._wire.release(data)
         if not self._waiting:

@@ -68,6 +68,7 @@ class Relay(Listener):
         **options: Any,  # noqa: ANN401 - a Listener's
     ) -> None:
         super().__init__(*arguments, **options)
+        self.keeper.refused = "passed on, but not kept"
         self.clouds = clouds
         self.loops = loops
         self.hearing = hearing
@@ -205,6 +206,7 @@ class Relayed(asyncio.BufferedProtocol):
         del exc
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # it may not have begun, and then never does
         self._settle()
         wire = self._wire
         if wire is not None:
@@ -226,6 +228,7 @@ class Relayed(asyncio.BufferedProtocol):
         wire.ear = self._observer = Observer(wire, listener.hearing, self._number, self._cloud)
         try:
             await self._cloud.connect(lambda: wire.cloud)
+            self._begin(wire)
         except AwayError as error:
             listener.log.detail("no-cloud", f"no cloud: {error}", connection=self._number)
             self._do_without()
@@ -237,10 +240,11 @@ class Relayed(asyncio.BufferedProtocol):
                 "a connection is given up", listener.clock(), connection=self._number
             )
             self._give_up("a fault of this program")
-        else:
-            self._begin(wire)
         finally:
             self._task = None
+            if not self._begun:
+                wire.cloud.reset()
+                self._part()
 
     def _begin(self, wire: Wire) -> None:
         """Be a wire to the cloud."""
@@ -317,6 +321,13 @@ class Relayed(asyncio.BufferedProtocol):
             self._tell_end(reason)
         if wire.copy is not None:
             wire.copy.close()
+        self._part()
+
+    def _part(self) -> None:
+        """Let go of the wire, and it of all that it knows: they refer to each other."""
+        wire, self._wire, self._observer = self._wire, None, None
+        if wire is not None:
+            wire.part()
 
     def _tell_end(self, reason: str) -> None:
         """Say that it has ended, and why; reasons are of this program's words, and few."""

@@ -10,11 +10,10 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from ipaddress import ip_address
 from threading import Thread
 from typing import Any
 
-from inverterproto_cli.address import Address
+from inverterproto_cli.address import Address, is_address
 
 Resolve = Callable[[str], Awaitable[list[str]]]
 """Returns the addresses of a host; raises `UnresolvedError`."""
@@ -80,12 +79,3 @@ def by_server(server: Address) -> Resolve:
         return [str(address) for address in answers.addresses()]
 
     return resolve
-
-
-def is_address(host: str) -> bool:
-    """Return whether a host is named by its address."""
-    try:
-        ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True

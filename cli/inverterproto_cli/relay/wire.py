@@ -24,6 +24,10 @@ what the kernel knows to be acknowledged, is waited for.
 
 *Time-outs.* Nothing at all within `FIRST_BYTE`, or silence for `IDLE` (`IDLE_FOREIGN` where nothing
 of ours was ever recognised), reset the wire. TCP's own keep-alive finds peers that vanished.
+
+*Forgetting.* Ends, ear and wire know each other. A wire that is over lets go of them (`part`), so
+that they are gone at once: left to Python's search for garbage in cycles, which looks seldom at
+what has lived for a while, those of an hour would pile up.
 """
 
 import asyncio
@@ -108,12 +112,10 @@ class End(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_held", "_taken", "_waits", "count", "ended", "other", "paused_at", "transport", "view",
-        "wire",
+        "_held", "_taken", "_waits", "count", "ended", "paused_at", "transport", "view", "wire",
     )  # fmt: skip
 
     name: str
-    other: "End"
     transport: Any  # asyncio's or uvloop's, None before there is one
 
     def __init__(self, wire: "Wire") -> None:
@@ -153,6 +155,11 @@ class End(asyncio.BufferedProtocol):
 
     def take(self, chunk: bytes) -> None:
         """Pass on what was read, then let it be heard."""
+        raise NotImplementedError
+
+    @property
+    def other(self) -> "End":
+        """The other end, while the wire is not over."""
         raise NotImplementedError
 
     def eof_received(self) -> bool:
@@ -273,7 +280,7 @@ class DeviceEnd(End):
         wire = self.wire
         wire.heard_at = monotonic()
         self.count += len(chunk)
-        self.other.transport.write(chunk)
+        wire.cloud.transport.write(chunk)
         if wire.copy is not None:
             wire.copy.write(chunk)
         if wire.ear is not None:
@@ -281,6 +288,11 @@ class DeviceEnd(End):
                 wire.ear.device_said(chunk)
             except Exception:  # noqa: BLE001 - as in `Wire.hear`, without its cost
                 wire.deafen()
+
+    @property
+    def other(self) -> End:
+        """The cloud's."""
+        return self.wire.cloud
 
 
 class CloudEnd(End):
@@ -296,14 +308,19 @@ class CloudEnd(End):
         self.count += len(chunk)
         ear = wire.ear
         if ear is None:
-            self.other.transport.write(chunk)
+            wire.device.transport.write(chunk)
             return
         if not ear.holds:
-            self.other.transport.write(chunk)
+            wire.device.transport.write(chunk)
         try:
             ear.cloud_said(chunk)
         except Exception:  # noqa: BLE001 - as in `Wire.hear`, without its cost
             wire.deafen()
+
+    @property
+    def other(self) -> End:
+        """The device's."""
+        return self.wire.device
 
     @property
     def is_held_back(self) -> bool:
@@ -350,7 +367,6 @@ class Wire:
         self._fault = fault
         self.device = DeviceEnd(self)
         self.cloud = CloudEnd(self)
-        self.device.other, self.cloud.other = self.cloud, self.device
 
     def hear(self, part: Callable[..., None], *arguments: object) -> None:
         """Let the ear hear something. A fault of it ends the listening, not the wire."""
@@ -394,6 +410,12 @@ class Wire:
         self._open -= 1
         if not self._open and self.reason is not None:
             self._over(self, self.reason)
+
+    def part(self) -> None:
+        """Forget all that it stands between: it is over, or never came to be."""
+        self.reason = self.reason or "parted"  # who still holds the wire is to see that
+        self.ear = self.copy = None
+        del self.device, self.cloud
 
     def _fail_at(self, end: End, error: int | None) -> None:
         self.fail(f"the {end.name}: {'vanished' if error in _VANISHED else 'reset'}")

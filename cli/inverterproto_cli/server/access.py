@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from inverterproto_cli.summary import count_of
+
 PRIVATE = (
     "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
     "100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10",
@@ -37,10 +39,10 @@ class Access:
         if not self._is_allowed(address):
             return f"{address} is in no network that may connect (--allow)"
         if self.count >= self.most:
-            return f"{self.most:,} connections are the most (--max-connections)"
+            return f"at most {count_of(self.most, 'connection')} at once (--max-connections)"
         if self._by_address[address] >= self.most_per_address:
-            most = self.most_per_address
-            return f"{most:,} connections of one address are the most (--max-per-address)"
+            most = count_of(self.most_per_address, "connection")
+            return f"at most {most} of one address (--max-per-address)"
         self.count += 1
         self._by_address[address] += 1
         return None

@@ -87,12 +87,15 @@ def _zone(name: str) -> "tzinfo":
     Raises:
         click.BadParameter: there is none of that name.
     """
-    from zoneinfo import ZoneInfo
+    from zoneinfo import ZoneInfo, available_timezones
 
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise click.BadParameter(f"there is no {name!r}.", param_hint="--timezone") from error
+        city = f"/{name.lower().replace(' ', '_')}"
+        like = sorted(each for each in available_timezones() if each.lower().endswith(city))
+        meant = f": {' or '.join(like)}?" if like else ", but Europe/Berlin, for example."
+        raise click.BadParameter(f"there is no {name!r}{meant}", param_hint="--timezone") from error
 
 
 def _configuration(text: str) -> tuple[str, bytes]:

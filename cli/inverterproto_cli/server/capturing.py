@@ -48,11 +48,8 @@ class Capture:
         """Return what writes one side of a connection."""
         return Side(self, connection, sender)
 
-    def write(self, at: float, connection: str, sender: str, data: bytes) -> None:
+    def write(self, chunk: Chunk) -> None:
         """Write what a side said, its credentials masked already."""
-        self._write(Chunk("", data, at, connection, sender))
-
-    def _write(self, chunk: Chunk) -> None:
         if self._ended:
             return
         line = capture_line(chunk)
@@ -105,7 +102,11 @@ class Side:
 
     def found(self, at: float, item: Item) -> None:
         """Write what a decoder found."""
-        self._capture.write(at, self._connection, self._sender, self._masked(item))
+        self._capture.write(self._chunk(at, item))
+
+    def held(self, at: float, item: Item) -> None:
+        """Write what a decoder found and a gate held."""
+        self._capture.write(self._chunk(at, item)._replace(held=True))
 
     def sent(self, at: float, data: bytes) -> None:
         """Write whole frames of ours."""
@@ -113,6 +114,9 @@ class Side:
             self._decoder = StreamDecoder(*framings())
         for item in self._decoder.feed(data):
             self.found(at, item)
+
+    def _chunk(self, at: float, item: Item) -> Chunk:
+        return Chunk("", self._masked(item), at, self._connection, self._sender)
 
     def _masked(self, item: Item) -> bytes:
         """Return an item's bytes with its credentials masked; as many bytes."""

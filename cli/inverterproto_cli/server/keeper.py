@@ -48,6 +48,7 @@ from inverterproto.session import Action, Answer, DeviceState, Held, Note, Recor
 from inverterproto_cli.server.logs import Log, Where
 from inverterproto_cli.server.unshown import Unshown
 from inverterproto_cli.store import NoStore, Store
+from inverterproto_cli.summary import count_of
 
 CLOCK_SLACK = 5.0
 """Seconds by which the host's clock may have been set back."""
@@ -87,7 +88,10 @@ class Keeper:
         clock_right: whether the host's clock was right when it was last looked at.
         begin_anew: called when that has changed: no session may go on with the states it has.
         only: the serials of the only devices that are let in; any if there are none.
+        refused: what becomes of devices that are not.
     """
+
+    refused = "neither kept nor answered"
 
     def __init__(
         self,
@@ -232,14 +236,12 @@ class Keeper:
 
     def _refusal(self, key: tuple[str, str]) -> str | None:
         if self.only and key[1] not in self.only:
-            return "neither kept nor answered: it is not among those named by --device"
+            return f"{self.refused}: it is not among those named by --device"
         if key in self._remembered:
             return None
         if len(self._states) + len(self._remembered) < self._most_devices:
             return None
-        return (
-            f"neither kept nor answered: {self._most_devices} devices are the most (--max-devices)"
-        )
+        return f"{self.refused}: at most {count_of(self._most_devices, 'device')} (--max-devices)"
 
     def _has_refused(self, device: str | None, family: str | None) -> bool:
         """Return whether a device has no state here, which was told then."""

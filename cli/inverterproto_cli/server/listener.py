@@ -154,6 +154,12 @@ class Listener:
         self._servers.append(server)
         return [Address(*socket.getsockname()[:2]) for socket in server.sockets]
 
+    @property
+    def listening(self) -> bool:
+        """Whether devices can connect."""
+        up = all(server.is_serving() for server in self._servers)
+        return up and bool(self._servers) and not self.stopping.is_set()
+
     def begin_anew(self) -> None:
         """Let all connections open new sessions."""
         for connection in self.connections:

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,31 +15,40 @@ from inverterproto_cli.number import Number
 from inverterproto_cli.server.access import Access
 from inverterproto_cli.server.keeper import Keeper
 from inverterproto_cli.server.logs import Log, set_up
+from inverterproto_cli.show import printable
+from inverterproto_cli.sinks.settings import Configured, configured
+from inverterproto_cli.sinks.stdout import STDOUT
 from inverterproto_cli.store import NOTHING_ACKNOWLEDGED, PASSED_ON, NoStore, Store, default_path
 from inverterproto_cli.store.retention import Keep
 from inverterproto_cli.useless import refuse_given
+from inverterproto_cli.web.options import http_of
 
 if TYPE_CHECKING:
     from inverterproto_cli.server.capturing import Capture
     from inverterproto_cli.server.outlet import Outlet
     from inverterproto_cli.sinks.outward import Outward
+    from inverterproto_cli.web.options import Http
+    from inverterproto_cli.web.page import Page
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MIB = 1 << 20
 
 
-def serving_options(defaults: Mapping[str, str]) -> Callable[[_Command], _Command]:
+def serving_options(
+    defaults: Mapping[str, str], address: str = "[FAMILY=]HOST:PORT"
+) -> Callable[[_Command], _Command]:
     """Return a decorator that gives a command the options of a server.
 
     Args:
         defaults: where it listens by default, by family.
+        address: what is to be typed for another place.
     """
     shown = ", ".join(f"{name}={address}" for name, address in defaults.items())
     options = (
         click.option(
             "--listen",
             multiple=True,
-            metavar="[FAMILY=]HOST:PORT",
+            metavar=address,
             envvar="INVERTERPROTO_LISTEN",
             help=f"Listen here instead; FAMILY=none: not at all.  [default: {shown}]",
         ),
@@ -214,14 +224,17 @@ def ports_of(
     """
     chosen: dict[str, list[Address]] = {}
     for text in listen:
-        family, equals, address = text.rpartition("=")
+        family, equals, address = text.partition("=") if "=" in text else ("", "", text)
+        if apart and not equals:
+            forms = " or ".join(f"{name}={text}" for name in defaults)
+            raise click.BadParameter(f"say for which family: {forms}.", param_hint="--listen")
         if equals and family not in defaults:
             raise click.BadParameter(
                 f"{text!r}: there is no family {family!r}, only {', '.join(defaults)}.",
                 param_hint="--listen",
             )
         chosen.setdefault(family, [])
-        if address != "none":
+        if address.lower() != "none":
             chosen[family].append(parse_address(address, "--listen"))
     if "" not in chosen:
         for family, address in defaults.items():
@@ -251,7 +264,7 @@ class Serving:
         describe: where records are kept, for people.
         quiet: whether only what is wrong is told.
         capture: of all that passes, if it is wanted.
-        outward: has the sinks, if there are any.
+        outward: has the sinks, and what is shown over HTTP, if there is any of it.
     """
 
     keeper: Keeper
@@ -277,9 +290,11 @@ class Serving:
         capture = _capture(options["capture"], options["capture_size"] * _MIB, log)
         outlets = [set_up(options["log_format"], verbose=options["verbose"], quiet=quiet)]
         store, describe = _store(options, log)
-        outward = _outward(store, log)
+        wanted = configured(click.get_current_context())
+        outward = _outward(wanted, store, log, options)
         show = None
-        if not quiet:
+        # Standard output is one thing: lines for people, or a sink.
+        if not quiet and all(one.type is not STDOUT for one in wanted):
             from inverterproto_cli.server.live import Live
             from inverterproto_cli.server.outlet import Outlet
 
@@ -312,7 +327,7 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
         names = ("store_path", "keep_days", "keep_size")
         refuse_given(click.get_current_context(), "with --no-store", *names)
         return NoStore(), "nothing is stored (--no-store): what is answered may be lost"
-    path = Path(options["store_path"] or default_path())
+    path = default_path() if options["store_path"] is None else _named(options["store_path"])
     keep = Keep(
         days=options["keep_days"],
         size=options["keep_size"] * _MIB,
@@ -328,19 +343,48 @@ def _store(options: Mapping[str, Any], log: Log) -> tuple[Store | NoStore, str]:
     return store, f"records are kept in {path}"
 
 
-def _outward(store: Store | NoStore, log: Log) -> "Outward | None":
-    """Return what has the sinks, if the user wants any."""
-    from inverterproto_cli.sinks.settings import configured
-
-    wanted = configured(click.get_current_context())
-    if not wanted:
+def _outward(
+    wanted: list[Configured], store: Store | NoStore, log: Log, options: Mapping[str, Any]
+) -> "Outward | None":
+    """Return what has the sinks and shows something over HTTP, if the user wants either."""
+    http = http_of(options)
+    if not wanted and http is None:
         return None
-    if isinstance(store, NoStore):
+    if wanted and isinstance(store, NoStore):
         names = ", ".join(one.name for one in wanted)
         raise click.UsageError(f"sinks ({names}) read from the store, and --no-store has none.")
     from inverterproto_cli.sinks.outward import Outward
 
-    return Outward(wanted, store, log)
+    return Outward(wanted, store, log, None if http is None else _page(http, log))
+
+
+def _page(http: "Http", log: Log) -> "Callable[[Outward], Page]":
+    """Return what makes what is shown over HTTP.
+
+    Raises:
+        MissingExtra: a library is not there.
+    """
+    try:
+        from inverterproto_cli.web.page import Page
+    except ImportError as error:
+        from inverterproto_cli.extra import MissingExtra
+
+        text = "--http is served with the libraries aiohttp and prometheus-client"
+        raise MissingExtra(text, "http") from error
+    return partial(Page, http, log)
+
+
+def _named(store: str) -> Path:
+    """Return the file that the user names for the store; only the default one's folder is made.
+
+    Raises:
+        click.ClickException: its folder is not there.
+    """
+    path = Path(store)
+    if not path.parent.is_dir():
+        text = f"store {path}: there is no folder {path.parent}: make it, or name another (--store)"
+        raise click.ClickException(printable(text))
+    return path
 
 
 def _capture(path: str | None, most: int, log: Log) -> "Capture | None":

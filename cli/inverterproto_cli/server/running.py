@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -82,10 +82,11 @@ async def listen(listener: Listener, ports: list[tuple[str, Address]]) -> list[A
     return bound
 
 
-def why_not(address: Address, error: OSError) -> str:
-    """Return why an address cannot be listened on, in a line."""
+def why_not(address: Address, error: OSError, option: str = "--listen") -> str:
+    """Return why an address cannot be listened on, in a line; `option` names another."""
     if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {address}: the port is in use (by another server?)"
+        why = f"the port is in use (by another server?); name another ({option})"
+        return f"cannot listen on {address}: {why}"
     if error.errno == errno.EACCES:
         return f"cannot listen on {address}: ports below 1024 need a right that you do not have"
     if error.errno == errno.EADDRNOTAVAIL:
@@ -93,18 +94,21 @@ def why_not(address: Address, error: OSError) -> str:
     return f"cannot listen on {address}: {error.strerror or error}"
 
 
-def start_line(bound: list[Address], describe: str) -> str:
-    """Return what a server says when it is ready."""
-    line = f"listening on {', '.join(map(str, bound))}; {describe}"
+def start_lines(bound: list[Address], told: Sequence[str]) -> list[str]:
+    """Return what a server says when it is ready, a line for each thing.
+
+    Args:
+        bound: where it listens.
+        told: what else there is to say.
+    """
+    lines = [f"listening on {', '.join(map(str, bound))}"]
     inward = [
         address for address in bound if ip_address(address.host.partition("%")[0]).is_loopback
     ]
-    if inward == bound:
-        return f"{line}; nothing but this machine itself reaches {_those(inward)}"
     if inward:
-        told = ", ".join(map(str, inward))
-        return f"{line}; nothing but this machine itself reaches {told}"
-    return line
+        which = _those(inward) if inward == bound else ", ".join(map(str, inward))
+        lines.append(f"nothing but this machine itself reaches {which}")
+    return [*lines, *told]
 
 
 def _those(addresses: list[Address]) -> str:
@@ -115,7 +119,7 @@ async def serve(
     listener: Listener,
     serving: Serving,
     ports: list[tuple[str, Address]],
-    begin: Callable[[], Awaitable[str]] | None = None,
+    begin: Callable[[], Awaitable[list[str]]] | None = None,
 ) -> None:
     """Open the store, listen, and serve until a signal says to stop.
 
@@ -123,10 +127,12 @@ async def serve(
         listener: takes the connections.
         serving: what the options made.
         ports: where to listen, and for whom.
-        begin: is called when all ports are there; returns what else is to be said of the start.
+        begin: is called when all ports are there; returns what else is to be said of the start,
+            a line for each thing.
 
     Raises:
         click.ClickException: the store or an address cannot be had.
+        click.exceptions.Exit: records could not be written, which is told.
     """
     keeper, log = serving.keeper, serving.log
     loop = asyncio.get_running_loop()
@@ -141,11 +147,17 @@ async def serve(
     try:
         keeper.open()
         bound = await listen(listener, ports)
-        what = serving.describe if begin is None else f"{await begin()}; {serving.describe}"
-        log.tell("listening", start_line(bound, what))
+        watch = Watch(listener, serving)
+        if serving.outward is not None:
+            serving.outward.bind(watch)
+        told = [] if begin is None else await begin()
+        first, *others = start_lines(bound, [*told, serving.describe])
+        log.tell("listening", first)
+        for line in others:
+            log.tell("start", line)
         if serving.outward is not None:
             serving.outward.begin()
-        await _look_after(listener.stopping, Watch(listener, serving))
+        await _look_after(listener.stopping, watch)
         log.tell("stopping", "stopping")
     finally:
         await listener.close()
@@ -159,6 +171,8 @@ async def serve(
             log.counters(counters(listener))
     if listener.failure is not None:
         raise click.ClickException(listener.failure)
+    if isinstance(keeper.store, Store) and keeper.store.unwritten:
+        raise click.exceptions.Exit(1)
 
 
 async def _look_after(stop: asyncio.Event, watch: "Watch") -> None:
@@ -171,12 +185,17 @@ async def _look_after(stop: asyncio.Event, watch: "Watch") -> None:
 
 
 class Watch:
-    """What is done once a second."""
+    """What is done once a second.
+
+    Attributes:
+        listener: what is looked after.
+        turned: when it was done last, by the listener's ticks; anybody may look.
+    """
 
     def __init__(self, listener: Listener, serving: Serving) -> None:
-        self._listener = listener
+        self.listener = listener
         self._serving = serving
-        self._begin = listener.ticks()
+        self._begin = self.turned = listener.ticks()
         self._hinted = False
         self._requests = Requests(
             serving.keeper,
@@ -188,8 +207,8 @@ class Watch:
 
     def turn(self) -> None:
         """Do it; a fault of ours is told, and the next turn comes all the same."""
-        listener, serving = self._listener, self._serving
-        now = listener.clock()
+        listener, serving = self.listener, self._serving
+        now, self.turned = listener.clock(), listener.ticks()
         try:
             listener.sweep()
             serving.keeper.settle(now)

@@ -135,7 +135,7 @@ class Delivery:
     async def run(self) -> None:
         """Deliver, until the end of the pages."""
         if isinstance(self._sink, Standing):
-            await self._sink.begin()
+            await self._sink.begin(self.row.number)
         while await self._pages.more(self.row.number):
             await self._deliver(await self._next_page())
             await self._pace.rest()

@@ -91,10 +91,11 @@ class InfluxSink:
         """
         if answer.status not in (400, 422) or _TOO_OLD not in answer.text():
             return False
-        told = answer.text().rpartition("dropped=")[2].strip()
+        dropped = answer.text().rpartition("dropped=")[2].strip()
         text = "it has dropped points that are older than it keeps"
-        many = f": {told} of {count}" if told.isdigit() else ""
-        self._surroundings.say("too-old", str(self._poster.trouble(text + many)))
+        many = f": {dropped} of {count}" if dropped.isdigit() else ""
+        told = self._poster.trouble(text + many)
+        self._surroundings.say("influx-too-old", f"sink {self._surroundings.name}: {told}")
         return True
 
     async def _make(self) -> None:

@@ -96,6 +96,7 @@ class MqttSink:
         self._entities = Entities(options.wishes, around.logger)
         self._seen: dict[tuple[str, str], float] = {}
         self._heard: set[tuple[str, str]] = set()
+        self._taken = 0  # the number of the last entry that the broker acknowledged
         self._connecting = asyncio.Lock()
         self._connection: Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -105,10 +106,11 @@ class MqttSink:
 
     # What the program calls
 
-    async def begin(self) -> None:
+    async def begin(self, number: int) -> None:
         """Keep a connection from now on, though nothing may be measured until the morning.
 
-        What the store has of each device is told there, for the broker may have forgotten it.
+        What the store has of each device is told there, for the broker may have forgotten it: what
+        was delivered before as its state, and of what will be delivered, that there is such.
         """
         if self._keeper is not None:
             return
@@ -116,9 +118,11 @@ class MqttSink:
             for entry in self._around.present():
                 if entry.reading.device is not None:
                     self._see(entry)
+                if entry.reading.device is not None and entry.number <= number:
                     self._states.put(entry)
         except TroubleError as error:  # then it is told as it comes
             self._around.say("mqtt-recall", f"sink {self._around.name}: {error}")
+        self._taken = number
         self._keeper = asyncio.create_task(self._keep())
 
     async def deliver(self, entries: Sequence[Entry]) -> int:
@@ -135,6 +139,7 @@ class MqttSink:
             connection.drop("given up")
             raise
         if count:
+            self._taken = batch[count - 1].number
             return count
         why = connection.ended.result()
         if alone and connection.hung_up:
@@ -346,7 +351,8 @@ class MqttSink:
     async def _publish_all(self, connection: Connection) -> None:
         """Publish discovery and all states.
 
-        Each is made when it is put: a newer state that is delivered meanwhile stays the newest.
+        Each is made when it is put: a newer state that is delivered meanwhile stays the newest. One
+        that was not acknowledged comes with its batch, behind what is older in it.
         """
         if self._options.discovery:
             for config in self._entities.all():
@@ -355,8 +361,9 @@ class MqttSink:
         for key in self._states.keys():  # noqa: SIM118 - no mapping
             await connection.room()
             entry = self._states.entry(key)
-            for message in () if entry is None else self._present(entry):
-                connection.put(message)
+            if entry is not None and entry.number <= self._taken:
+                for message in self._present(entry):
+                    connection.put(message)
         for family, serial in list(self._seen):
             await connection.room()
             connection.put(self._seen_message(family, serial))

@@ -12,6 +12,11 @@ from typing import Any
 
 from paho.mqtt import client as paho
 
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""A broker sends no small answer before the one ahead of it is acknowledged by TCP (Nagle); of the
+last ones of a batch, that would take 40 ms. Linux has an option against that, for a while each time
+that it is set."""
+
 
 class SocketWatch:
     """Lets paho read and write when its socket is ready, and look after silence.
@@ -100,6 +105,8 @@ class SocketWatch:
 
     def _read(self, sock: Any) -> None:  # noqa: ANN401
         self._turn(self._client.loop_read)
+        if _QUICKACK is not None and sock.fileno() >= 0:
+            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         # What TLS has taken out of the socket already does not make it readable again.
         pending = getattr(sock, "pending", None)
         while pending is not None and sock.fileno() >= 0 and pending():

@@ -10,7 +10,8 @@ what was set aside before it, in one transaction. It begins none while the last 
 trouble of the store only the newest positions wait.
 
 *At the beginning* the store says how far each sink has got (`begin`). A new one begins with what is
-dated from then on, or with all there is.
+dated from then on, or with all there is. What is shown over HTTP waits for no store: also that it
+is in trouble can be seen there.
 
 *At the end* each sink gets some seconds to deliver what is there already, but for those that are in
 trouble; the last positions are written with what the store writes last.
@@ -22,9 +23,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from time import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -36,8 +38,11 @@ from inverterproto_cli.sinks.pace import Pace
 from inverterproto_cli.sinks.pages import Pages, Wanted
 from inverterproto_cli.sinks.settings import Configured
 from inverterproto_cli.sinks.sink import Entry, Identity, Sink, TroubleError
-from inverterproto_cli.store import Store, StoreError
+from inverterproto_cli.store import NoStore, Store, StoreError
 from inverterproto_cli.store.sinks import SetAside, SinkRow, register, save
+
+if TYPE_CHECKING:
+    from inverterproto_cli.server.running import Watch
 
 LAST_DELIVERY = 3.0
 """Seconds that sinks have at the end."""
@@ -49,6 +54,17 @@ AFTER_A_FAULT = 60.0
 
 class Page(Protocol):
     """What is shown over HTTP."""
+
+    def bind(self, watch: "Watch") -> None:
+        """Take the address; for the main thread, in its loop.
+
+        Args:
+            watch: looks after the server.
+
+        Raises:
+            click.ClickException: it cannot be had; the message is one clear line.
+        """
+        ...
 
     async def open(self) -> None:
         """Listen."""
@@ -124,7 +140,7 @@ class Outward:
 
     Args:
         wanted: what the user wants.
-        store: where the readings are.
+        store: where the readings are; without one there are no sinks.
         log: is told what people should know.
         page: makes what is shown over HTTP, if anything is.
 
@@ -132,6 +148,7 @@ class Outward:
         names: of the sinks.
         deliveries: one a sink, once `begin` has done its work; anybody may look.
         pages: the store as sinks see it.
+        stored: whether there is a store.
 
     Raises:
         click.UsageError, MissingExtra: a sink cannot be made.
@@ -140,39 +157,58 @@ class Outward:
     def __init__(
         self,
         wanted: Sequence[Configured],
-        store: Store,
+        store: Store | NoStore,
         log: Log,
         page: "Callable[[Outward], Page] | None" = None,
     ) -> None:
         self.names = [one.name for one in wanted]
         self.deliveries: list[Delivery] = []
-        self.pages = Pages(store.path)
-        self._store = store
+        self._store = store if isinstance(store, Store) else None
+        self.stored = self._store is not None
+        self.pages = Pages(Path() if self._store is None else self._store.path)
         self._log = log
         self._wanted = wanted
-        self._sinks = [open_sink(one, self.pages, self._say) for one in wanted]
+        self._sinks = [open_sink(one, self.pages, self.say) for one in wanted]
         self._page = None if page is None else page(self)
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop = asyncio.Event()  # for the thread of the sinks
+        self._stop = asyncio.Event()  # for the thread of the sinks, as the next one
+        self._known = asyncio.Event()  # how far each sink has got
         self._closing = False
         self._idle = asyncio.Event()  # nothing is being written
         self._idle.set()
         self._written: list[SinkRow] = []
 
-    def _say(self, event: str, text: str) -> None:
+    def say(self, event: str, text: str) -> None:
         """Tell people something, from whatever thread."""
         if event == "sink-recovered":
             act = partial(self._log.tell, event, printable(text))
         else:
             act = partial(self._log.complain, event, printable(text), time(), about=text)
-        self._main.call_soon_threadsafe(act)
+        with suppress(RuntimeError):  # all is over
+            self._main.call_soon_threadsafe(act)
+
+    def bind(self, watch: "Watch") -> None:
+        """Take the address of what is shown over HTTP, if anything is.
+
+        Raises:
+            click.ClickException: it cannot be had; the message is one clear line.
+        """
+        if self._page is not None:
+            self._page.bind(watch)
 
     def begin(self) -> None:
         """Find out how far each sink has got, and let them begin; the store is open."""
         self._main = asyncio.get_running_loop()
-        self.pages.path = self._store.path
-        now, last = time(), self._store.last_number
+        self._thread = Thread(target=self._work, name="sinks", daemon=True)
+        if self._store is not None:
+            self.pages.path = self._store.path
+        self._thread.start()
+        if self._store is not None:
+            self._register(self._store)
+
+    def _register(self, store: Store) -> None:
+        now, last = time(), store.last_number
         new = [
             SinkRow(one.name, one.type.name, 0 if one.backfill else last, now)
             for one in self._wanted
@@ -182,8 +218,8 @@ class Outward:
         def find(connection: sqlite3.Connection) -> None:
             found[:] = register(connection, new)
 
-        self._store.do(find)
-        self._store.when_safe(lambda: self._begin(*found))
+        store.do(find)
+        store.when_safe(lambda: self._begin(*found))
 
     def _begin(self, rows: list[SinkRow], others: list[SinkRow]) -> None:
         if self._closing:
@@ -196,13 +232,12 @@ class Outward:
             self._log.tell("sink-unknown", printable(text), logging.WARNING)
         if rows:
             self._log.tell("sinks", printable(f"readings go to {', '.join(self.names)}"))
-        pace = Pace()
+        pace = Pace(self._knock)
         self.deliveries = [
-            Delivery(configured, sink, row, self.pages, pace, self._say)
+            Delivery(configured, sink, row, self.pages, pace, self.say)
             for configured, sink, row in zip(self._wanted, self._sinks, rows, strict=True)
         ]
-        self._thread = Thread(target=self._work, name="sinks", daemon=True)
-        self._thread.start()
+        self._tell(self._known.set)
 
     # In the thread of the sinks
 
@@ -211,26 +246,43 @@ class Outward:
 
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
-        if self._closing:  # before the loop could be told
+        if self.deliveries:  # before the loop could be told, as the next
+            self._known.set()
+        if self._closing:
             self._stop.set()
         if self._page is not None:
             await self._page.open()
-        look = asyncio.create_task(self.pages.look())
+        tasks: list[asyncio.Task[object]] = []
+        if self.stored:
+            tasks.append(asyncio.create_task(self.pages.look()))
+        known, stop = (asyncio.create_task(one.wait()) for one in (self._known, self._stop))
+        await asyncio.wait((known, stop), return_when=asyncio.FIRST_COMPLETED)
         runs = {asyncio.create_task(self._run(one)): one for one in self.deliveries}
-        await self._stop.wait()
+        await stop
         self.pages.end()
         for run, delivery in runs.items():
             if delivery.row.error is not None:
                 run.cancel()
         if runs:
             await asyncio.wait(runs, timeout=LAST_DELIVERY)
-        for task in (look, *runs):
+        tasks += (known, *runs)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(look, *runs, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(one.close() for one in self.deliveries))
         if self._page is not None:
             await self._page.close()
         self.pages.close()
+
+    async def _knock(self) -> None:
+        """Come back when the main thread has answered."""
+        answered = asyncio.get_running_loop().create_future()
+
+        def answer() -> None:
+            self._tell(lambda: None if answered.done() else answered.set_result(None))
+
+        self._main.call_soon_threadsafe(answer)
+        await answered
 
     async def _run(self, delivery: Delivery) -> None:
         """Let a delivery go on; a fault of ours in one of them is not the others'."""
@@ -239,14 +291,14 @@ class Outward:
                 return await delivery.run()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 text = f"a fault of this program: sink {delivery.row.name}: {type(error).__name__}"
-                self._say("fault", text)
+                self.say("fault", text)
                 await asyncio.sleep(AFTER_A_FAULT)
 
     # Back in the main thread
 
     def turn(self) -> None:
         """Write how far the sinks have got, unless that is being written."""
-        if not self._idle.is_set() or not self.deliveries:
+        if self._store is None or not self._idle.is_set() or not self.deliveries:
             return
         unsaved = [one.unsaved() for one in self.deliveries]
         rows = [row for row, _ in unsaved]

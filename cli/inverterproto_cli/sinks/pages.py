@@ -126,7 +126,9 @@ class Pages:
             kept = self._opened().delivered_after(number, RECORDS)
             entries = [entry for one in kept for entry in entries_of(one, wanted)]
             page = Page(entries, kept[-1].number or number if kept else number)
-            if kept:
+            if not kept:
+                self.last = min(self.last, number)  # what was there is removed: wait for more
+            else:
                 self._pages[key] = page
                 if len(self._pages) > _PAGES:
                     self._pages.popitem(last=False)

@@ -21,6 +21,7 @@ are blanked, line breaks taken out, and it is cut.
 import asyncio
 import gzip
 import json
+import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ _READ = 1 << 16  # bytes of an answer
 _SHOWN = 300  # characters of what a server says
 _CONNECT = 10.0  # seconds
 _IDLE = 2.0  # seconds that a connection waits for the next request
+_BATCH = 60  # seconds that a batch has, see `delivery.py`
 _LONGEST_QUIET = 600.0  # seconds; a server may ask for more, we ask again then
 
 CONNECTION: tuple[Setting, ...] = (
@@ -140,15 +142,15 @@ class Poster:
         self._tls = _trust(kind, values)
         self._gzip = bool(values["gzip"])
         self._seconds = float(values["timeout"])
-        if self._seconds <= 0:
-            raise ValueError(f"timeout of {kind}: more than 0 seconds are needed")
+        if not 0 < self._seconds < _BATCH:
+            raise ValueError(f"timeout of {kind}: more than 0 and less than {_BATCH} s is possible")
         self._session: ClientSession | None = None
         self._quiet_until = 0.0
         if values["insecure"] and target.origin.startswith("https"):
             surroundings.say(
-                "insecure",
-                f"{target.origin}: its certificate is not checked, anybody in between can read "
-                f"what is sent; --{kind}-ca FILE is the better way",
+                "sink-insecure",
+                f"sink {surroundings.name}: the certificate of {target.origin} is not checked, "
+                f"anybody in between can read what is sent; --{kind}-ca FILE is the better way",
             )
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -265,7 +267,10 @@ class Poster:
             case aiohttp.ClientConnectorDNSError():
                 return "no such host is known"
             case aiohttp.ClientConnectorError():
-                return f"no connection: {self.clean(error.os_error.strerror or 'refused')}"
+                number = error.os_error.errno
+                return (
+                    f"no connection: {os.strerror(number) if number else 'none of its addresses'}"
+                )
             case TimeoutError():
                 return f"no answer within {self._seconds:g} s"
             case aiohttp.ServerDisconnectedError() | ConnectionError():

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 from click.core import ParameterSource
 
-from inverterproto_cli.configuration import SINKS, File
+from inverterproto_cli.configuration import SINKS, File, SinkOption
 from inverterproto_cli.sinks.registry import BUILT_IN, type_called
 from inverterproto_cli.sinks.sink import Setting, SinkType
 
@@ -66,6 +66,8 @@ class Configured(NamedTuple):
         type: of what kind it is.
         values: of all settings of its type, by their keys.
         backfill, include_simulated, confidence, all_fields: see `COMMON`.
+        sources: where values come from: `"file"` or `"environment"` (also a flag), by their keys;
+            those that are not there are as they are by default.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Configured(NamedTuple):
     include_simulated: bool = False
     confidence: str = "B"
     all_fields: bool = False
+    sources: Mapping[str, str] = {}
 
 
 def flag_of(kind: SinkType, setting: Setting) -> str | None:
@@ -130,10 +133,6 @@ def _option(setting: Setting, flag: str) -> Callable[[_Command], _Command]:
 
 def _parameter(flag: str) -> str:
     return "sink_" + flag.lstrip("-").replace("-", "_")
-
-
-class SinkOption(click.Option):
-    """An option of a sink."""
 
 
 class SinkCommand(click.Command):
@@ -219,7 +218,7 @@ def _given(context: click.Context, kind: SinkType) -> Iterator[tuple[str, Any]]:
         value = context.params.get(parameter)
         if setting.secret:
             if value is not None:
-                yield setting.key, _read_secret(value, f"{flag}-file")
+                yield setting.key, read_secret(value, f"{flag}-file")
             else:
                 for variable in (variable_of(flag), *setting.environment):
                     if os.environ.get(variable):
@@ -241,17 +240,20 @@ def _configured(
     values = {one.key: one.default for one in kind.settings}
     common = {one.key: context.params.get(_parameter(str(one.flag))) for one in COMMON}
     known = {one.key: one for one in (*kind.settings, *COMMON)}
+    sources: dict[str, str] = {}
     for spelled, value in table.items():
         key = spelled.replace("_", "-")
         if key == "type":
             continue
         plain = key.removesuffix("-file")
         if key not in known and plain in known and known[plain].secret:
-            values[plain] = _read_secret(str(value), f"{where} {key}")
+            values[plain] = read_secret(str(value), f"{where} {key}")
+            sources[plain] = "file"
             continue
         if key not in known:
             raise click.UsageError(f"{where}: a sink of type {kind.name} has no {spelled!r}.")
         _check(known[key], value, f"{where}: {spelled}")
+        sources[key] = "file"
         (common if any(one.key == key for one in COMMON) else values)[key] = value
     values |= given
     first = kind.settings[0]
@@ -268,6 +270,7 @@ def _configured(
         bool(common["include-simulated"]),
         confidence,
         bool(common["all-fields"]),
+        sources | dict.fromkeys(given, "environment"),
     )
 
 
@@ -296,7 +299,7 @@ def _check(setting: Setting, value: object, where: str) -> None:
         raise click.UsageError(f"{where} is {_CALLED[setting.kind]}{shown}.")
 
 
-def _read_secret(path: str, where: str) -> str:
+def read_secret(path: str, where: str) -> str:
     """Return what a file holds, without the end of its line.
 
     Raises:

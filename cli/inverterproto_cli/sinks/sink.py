@@ -120,10 +120,13 @@ class Sink(Protocol):
 class Standing(Protocol):
     """A sink that is there though nothing is delivered, and shows it on the other side."""
 
-    async def begin(self) -> None:
+    async def begin(self, number: int) -> None:
         """Begin, before anything is delivered; it does not wait for the other side.
 
         It may be called again.
+
+        Args:
+            number: of the last entry that was delivered; those behind it will come.
         """
         ...
 

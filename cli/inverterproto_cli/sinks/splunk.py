@@ -8,7 +8,9 @@ same `device` and `number`.
 *Success* means that Splunk has the events, in memory. With `acknowledge` they are delivered when
 its indexer says that they are on disk: a channel of our own, and asking for the answer's `ackId`
 until it is acknowledged. Whether the token can do that is asked before the first event: Splunk
-takes events that it will never acknowledge, and they would come again and again.
+takes events that it will never acknowledge, and they would come again and again. An indexer may
+take longer than a batch may: then the same batch, when it is tried again, is not sent again, but
+asked for on.
 """
 
 import asyncio
@@ -34,6 +36,7 @@ PORT = 8088
 _PATH = "/services/collector/event"
 _JSON = {"Content-Type": "application/json"}
 _ASK_FIRST, _ASK_LAST = 0.25, 5.0  # seconds between questions for an acknowledgement
+_AT_ONCE = 25.0  # seconds of asking before the batch is given back, to be asked for again
 
 _REFUSED = {5, 6, 12, 13, 15}
 """Codes of answers that tell of an event: no data, invalid format, event missing, blank, fields."""
@@ -109,17 +112,29 @@ class SplunkSink:
         self._surroundings = surroundings
         self._acknowledging = acknowledging
         self._asked = False
+        self._taken: tuple[tuple[Entry, ...], int, float] | None = None  # batch, ackId, until when
         channel = {"X-Splunk-Request-Channel": str(uuid4())} if acknowledging else {}
         self._headers = {**_JSON, **channel}
 
     async def deliver(self, entries: Sequence[Entry]) -> int:
         """Send as many entries as one body may hold."""
-        count, _ = await self._send([self._object(entry, {}) for entry in entries])
-        return count
+        if self._acknowledging is None:
+            return (await self._send([self._object(entry, {}) for entry in entries]))[0]
+        if self._taken is None or tuple(entries[: len(self._taken[0])]) != self._taken[0]:
+            await self._ask_first()
+            count, answer = await self._send([self._object(entry, {}) for entry in entries])
+            self._taken = tuple(entries[:count]), *self._awaited(answer)
+        sent, number, until = self._taken
+        await self._acknowledged(number, until)
+        self._taken = None
+        return len(sent)
 
     async def test(self, entry: Entry) -> str:
         """Send an event that has `"test": true`."""
+        await self._ask_first()
         _, answer = await self._send([self._object(entry, {"test": True})])
+        if self._acknowledging:
+            await self._acknowledged(*self._awaited(answer))
         indexed = ", and the indexer acknowledged it" if self._acknowledging else ""
         return f'an event with "test": true was answered with {self._poster.said(answer)}{indexed}'
 
@@ -134,14 +149,9 @@ class SplunkSink:
         return json_bytes({**when, **self._envelope, "event": {**mark, **told}})
 
     async def _send(self, objects: Sequence[bytes]) -> tuple[int, Answer]:
-        if self._acknowledging and not self._asked:
-            await self._ask(0)
-            self._asked = True
         count, answer = await self._poster.post_most(self._url, objects, b"\n".join, self._headers)
         if answer.status != 200 or _code(answer) != 0:
             raise self._fault(answer, count)
-        if self._acknowledging:
-            await self._acknowledged(_integer(answer.json().get("ackId")), self._acknowledging[1])
         return count, answer
 
     def _fault(self, answer: Answer, count: int) -> Exception:
@@ -163,21 +173,34 @@ class SplunkSink:
         by_status = {answer.status: advice} if advice else _STATUS_ADVICE
         return self._poster.trouble_of(answer, by_status)
 
-    async def _acknowledged(self, number: int | None, patience: float) -> None:
-        """Wait until the indexer acknowledges."""
+    async def _ask_first(self) -> None:
+        """See once whether the token can acknowledge, if that is wanted."""
+        if self._acknowledging and not self._asked:
+            await self._ask(0)
+            self._asked = True
+
+    def _awaited(self, answer: Answer) -> tuple[int, float]:
+        """Return what to ask for, and until when."""
+        assert self._acknowledging is not None  # noqa: S101 - asked for only then
+        number = _integer(answer.json().get("ackId"))
         if number is None:
             raise self._poster.trouble(f"Splunk gave no ackId: {_ADVICE[_DISABLED]}")
-        pause = _ASK_FIRST
-        try:
-            async with asyncio.timeout(patience):
-                while not await self._ask(number):
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, _ASK_LAST)
-        except TimeoutError:
-            raise self._poster.trouble(
-                f"the indexer did not acknowledge within {patience:g} s, the events come again; "
-                "has it room on its disk?"
-            ) from None
+        return number, asyncio.get_running_loop().time() + self._acknowledging[1]
+
+    async def _acknowledged(self, number: int, until: float) -> None:
+        """Wait until the indexer acknowledges."""
+        ticks = asyncio.get_running_loop().time
+        pause, pausing_until = _ASK_FIRST, min(until, ticks() + _AT_ONCE)
+        while not await self._ask(number):
+            if ticks() >= until:
+                self._taken = None
+                raise self._poster.trouble(
+                    "the indexer does not acknowledge, the events are sent again; has it room?"
+                )
+            if ticks() >= pausing_until:
+                raise self._poster.trouble("the indexer has not acknowledged yet")
+            await asyncio.sleep(max(0.0, min(pause, pausing_until - ticks())))
+            pause = min(2 * pause, _ASK_LAST)
 
     async def _ask(self, number: int) -> bool:
         """Return whether something is acknowledged."""
@@ -270,7 +293,7 @@ SPLUNK = SinkType(
         Setting("sourcetype", "What events have as their source type.", default="inverterproto"),
         Setting("host", "What events have as their host, if it is not this machine's name."),
         Setting("acknowledge", "Wait until they are on the indexer's disk.", bool, default=False),
-        Setting("acknowledge-within", "Seconds that this may take.", float, 180.0, flag=None),
+        Setting("acknowledge-within", "Seconds that this may take.", float, 300.0, flag=None),
         *CONNECTION,
     ),
     _open,

@@ -2,9 +2,10 @@
 
 Whoever reads may be slow: the writing is done in a thread, which writes no more at once than a
 pipe takes without making it wait, and only when there is room. So the loop never waits, the thread
-can always be ended, and what is held is a batch. A reader that takes nothing for a minute, or is
-gone, is trouble. A line that was begun then is finished first when there is room again, so that
-only whole lines are ever read; its reading comes once more.
+can always be ended, and what is held is a batch. Of a batch that takes long, what was written until
+then counts as delivered. A reader that takes nothing for so long, or is gone, is trouble. A line
+that was begun is finished first when there is room again, so that only whole lines are ever read;
+its reading comes once more.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ from typing import Any
 
 from inverterproto_cli.sinks.sink import Entry, Setting, SinkType, Surroundings, TroubleError
 
-PATIENCE = 60.0
-"""So many seconds a reader may take nothing."""
+PATIENCE = 30.0
+"""So many seconds a batch may take."""
 _LOOK = 0.1
 """Seconds between looks whether the program ends."""
 _AT_ONCE = select.PIPE_BUF
@@ -31,7 +32,7 @@ class Stdout:
 
     Args:
         descriptor: of the open file.
-        patience: so many seconds a reader may take nothing.
+        patience: so many seconds a batch may take.
     """
 
     def __init__(self, descriptor: int, patience: float = PATIENCE) -> None:
@@ -60,6 +61,8 @@ class Stdout:
 
     async def _in_thread(self, lines: list[bytes]) -> int:
         """Write lines; return how many of them are written whole, one at least."""
+        if self._work is not None and not self._work.done():
+            await asyncio.wait([self._work])  # of somebody who was cancelled
         self._work = asyncio.ensure_future(asyncio.to_thread(self._write, lines))
         # Who is cancelled leaves the thread at work: `close` waits for it.
         return await asyncio.shield(self._work)
@@ -84,12 +87,12 @@ class Stdout:
         """Write as much as is taken; return how many bytes that is, and why not all."""
         room = select.poll()
         room.register(self._descriptor, select.POLLOUT)
-        written, last = 0, monotonic()
+        written, begin = 0, monotonic()
         while written < len(data):
             if self._ending:
                 return written, "the program ends"
-            if monotonic() - last > self._patience:
-                return written, f"nobody has read anything for {self._patience:.0f} s"
+            if monotonic() - begin > self._patience:
+                return written, f"nobody has read a line for {self._patience:.0f} s"
             if not room.poll(_LOOK * 1000):
                 continue
             try:
@@ -100,7 +103,6 @@ class Stdout:
                 return written, "nobody reads it any more"
             except OSError as error:
                 return written, error.strerror or str(error)
-            last = monotonic()
         return written, ""
 
 

@@ -65,6 +65,16 @@ def basic(user: str, password: str) -> str:
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
+def shown(text: str) -> str:
+    """Return a value that a user gave as it may be shown: of a URL no more than is no secret."""
+    if "://" not in text and "@" not in text:
+        return text
+    scheme, slashes, rest = text.rpartition("://")
+    place, slash, path = rest.partition("/")
+    host = place.rpartition("@")[2].partition("?")[0]
+    return f"{scheme}{slashes}{host}{slash}{'…' if path else ''}"
+
+
 def without_user(url: str) -> str:
     """Return a URL of somebody else's without user and password, whatever it is like."""
     head, slashes, rest = url.partition("//")

@@ -21,8 +21,6 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        if path.is_dir():
-            raise StoreError(f"store {path}: it is a folder, the store is a file")
         self._path = path.with_name(path.name + ".lock")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -34,7 +32,9 @@ class Lock:
         except OSError as error:
             holder = os.pread(self._file, 200, 0).decode("utf-8", "replace").strip()
             os.close(self._file)
-            raise HeldError(f"store {path}: in use by {holder or 'another process'}") from error
+            who = holder or "another process"
+            text = f"store {path}: in use by {who}; name another (--store)"
+            raise HeldError(text) from error
         os.ftruncate(self._file, 0)
         name = os.path.basename(sys.argv[0]) or "python"
         os.pwrite(self._file, f"process {os.getpid()} ({name})\n".encode(), 0)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
-from itertools import islice
-from math import inf
+from itertools import dropwhile, islice
+from math import inf, nextafter
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -153,6 +153,7 @@ class Reader:
         until: float | None = None,
         *,
         oldest_first: bool = False,
+        behind: tuple[float, int] | None = None,
     ) -> Iterator[Kept]:
         """Yield the records by the time of measuring, else of arrival, the newest first.
 
@@ -161,15 +162,27 @@ class Reader:
             since: only what was measured from then on, in unix seconds.
             until: only what was measured before.
             oldest_first: the other way round.
+            behind: only what comes behind the record at this place (`place_of`).
         """
-        span = (-inf if since is None else since, inf if until is None else until)
+        first, end = (-inf if since is None else since, inf if until is None else until)
+        if behind is not None and oldest_first:
+            first = max(first, behind[0])
+        elif behind is not None:
+            end = min(end, nextafter(behind[0], inf))
+        span = first, end
         numbers: list[int | None] = [None]
         if device is not None:
             numbers = [one.id for one in self.devices() if device in (one.serial, one.via)]
         page = max(PAGE // (len(numbers) or 1), _SHORTEST_PAGE)
         walk = self._ascend if oldest_first else self._walk
         walks = [each for number in numbers for each in walk(number, span, page)]
-        return merge(*walks, key=_by_time, reverse=not oldest_first)
+        merged = merge(*walks, key=place_of, reverse=not oldest_first)
+        if behind is None:
+            return merged
+        at = behind
+        return dropwhile(
+            lambda kept: place_of(kept) <= at if oldest_first else place_of(kept) >= at, merged
+        )
 
     def newest_of(self, device: int, most: int) -> Iterator[Kept]:
         """Yield the records of one device by its number, the newest first, in pages of `most`."""
@@ -315,5 +328,6 @@ def _whose(device: int | None) -> tuple[str, tuple[int, ...]]:
     return ("", ()) if device is None else ("AND record.device = ? ", (device,))
 
 
-def _by_time(kept: Kept) -> tuple[float, int]:
+def place_of(kept: Kept) -> tuple[float, int]:
+    """Return what records are ordered by: the time of measuring, else of arrival; their number."""
     return (kept.arrival if kept.time is None else kept.time), kept.id

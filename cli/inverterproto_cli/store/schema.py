@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -166,11 +167,11 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         StoreError: it cannot be, is of a later version, or is no store.
         sqlite3.DatabaseError: it is damaged (`is_damage`).
     """
+    refuse_foreign(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # SQLite's other two files get the mode of this one.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        _refuse_text(path)
     except OSError as error:
         raise StoreError(f"store {path}: {error.strerror}") from error
     connection = sqlite3.connect(
@@ -178,7 +179,6 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     )
     connection.text_factory = text_of
     try:
-        _refuse_foreign(connection, path)
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -227,7 +227,7 @@ def _open_beside(path: Path, mode: str) -> sqlite3.Connection:
             isolation_level=None,
         )
         connection.text_factory = text_of
-        _refuse_foreign(connection, path)
+        _refuse_others(connection, path)
         version = _version(connection)
     except BaseException as error:
         if connection is not None:
@@ -248,21 +248,35 @@ def _open_beside(path: Path, mode: str) -> sqlite3.Connection:
     raise StoreError(f"{what}; {todo}")
 
 
-def _refuse_text(path: Path) -> None:
-    """See that a file is a database, or was one: what never was is not moved aside.
+def refuse_foreign(path: Path) -> None:
+    """See that a file is a store, or was one, or is none yet, before anything is done to it.
 
-    A damaged database still has its length, which is a multiple of its pages'.
+    What never was a database is not moved aside: a damaged one still has its length, which is a
+    multiple of its pages'.
 
     Raises:
-        StoreError: it is something else.
+        StoreError: it is something else, or cannot be read.
     """
-    with path.open("rb") as file:
-        head, size = file.read(len(_HEAD)), os.fstat(file.fileno()).st_size
-    if head != _HEAD and size % _SECTOR:
+    if path.is_dir():
+        raise StoreError(f"store {path}: it is a folder, the store is a file")
+    try:
+        with path.open("rb") as file:
+            head, size = file.read(len(_HEAD)), os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"store {path}: {error.strerror}") from error
+    if head == _HEAD:
+        # What has no log is read as if it could not change: else SQLite would begin one.
+        log = path.with_name(path.name + "-wal").exists()
+        where = f"{path.absolute().as_uri()}?mode=ro{'' if log else '&immutable=1'}"
+        with suppress(sqlite3.Error), closing(sqlite3.connect(where, uri=True)) as connection:
+            _refuse_others(connection, path)
+    elif size % _SECTOR:
         raise StoreError(f"{path} is no store, and is left as it is: give the store another name")
 
 
-def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+def _refuse_others(connection: sqlite3.Connection, path: Path) -> None:
     """See that a database is a store of ours, or empty.
 
     Raises:

@@ -19,7 +19,13 @@ from inverterproto_cli.store.forgetting import Removal, StillWanted
 from inverterproto_cli.store.lock import Lock
 from inverterproto_cli.store.recalling import Recalling
 from inverterproto_cli.store.retention import DEFAULT, Keep, Say
-from inverterproto_cli.store.schema import DEVICE_COLUMNS, StoreError, close_to_others, state_of
+from inverterproto_cli.store.schema import (
+    DEVICE_COLUMNS,
+    StoreError,
+    close_to_others,
+    refuse_foreign,
+    state_of,
+)
 
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 """Seconds until a failed batch is tried again: first, and at the most."""
@@ -73,6 +79,7 @@ class Store:
         trouble: what is wrong, or None.
         newest: the latest arrival in it when it was opened, in unix seconds.
         dropped: records that could not be kept because too much was waiting.
+        unwritten: records that could not be written at the end.
     """
 
     lasting = True
@@ -90,6 +97,7 @@ class Store:
         self.trouble: str | None = None
         self.newest = 0.0
         self.dropped = self._lost = 0
+        self.unwritten = 0
         self.committed = 0
         self.commits = 0
         self._say = say
@@ -116,6 +124,7 @@ class Store:
         self._loop = asyncio.get_running_loop()
         # What is locked is the file, by whatever name it is called.
         self.path = Path(os.path.realpath(self.path))
+        refuse_foreign(self.path)
         self._lock = Lock(self.path)
         self._file = StoreFile(self.path, self._keep, self._say_from_thread)
         try:
@@ -405,6 +414,7 @@ class Store:
             self._loop.call_soon_threadsafe(self._written, batch, error)
             if error is None:
                 self._file.clean_up(batch)
+            del batch  # the next may be long in coming, and what waited for this one holds much
         self._file.close()
 
     def _next_order(self) -> Batch | None:
@@ -498,6 +508,7 @@ class Store:
         """Say what could not be written, if there is such."""
         lost = len(self._batch) + (len(self._at_work) if self._at_work else 0)
         if lost:
+            self.unwritten += lost
             text = f"store {self.path}: {lost:,} records were not written; {self._price.lost}"
             self._say("store-lost", text)
         self._batch = Batch()
