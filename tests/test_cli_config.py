@@ -158,13 +158,14 @@ class TestSinks:
         file.write_text(
             '[sink.home]\ntype = "mqtt"\nbroker = "mqtt://me:s3cret@broker:1884"\n'
             'password = "s3cret"\nbackfill = true\n'
+            '[sink.hook]\ntype = "webhook"\nurl = "http://h/"\nheaders = {X-Api-Key = "s3cret"}\n'
         )
         monkeypatch.setenv("INVERTERPROTO_WEBHOOK", "http://h:1/hook/s3cret?key=s3cret")
         for shown in (invoke("config"), invoke("config", "--json")):
             assert shown.code == 0
             assert "s3cret" not in shown.out + shown.err
         sinks = in_force("sink")
-        assert sinks.keys() == {"sink home", "sink webhook"}
+        assert sinks.keys() == {"sink home", "sink hook", "sink webhook"}
         home, hook = sinks["sink home"], sinks["sink webhook"]
         assert home["broker"]["value"] == "mqtt://broker:1884"
         assert home["password"]["value"] == "(set; not shown)"

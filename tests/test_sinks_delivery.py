@@ -13,7 +13,7 @@ from inverterproto_cli.sinks import delivery
 from inverterproto_cli.sinks.delivery import TRIES, Delivery
 from inverterproto_cli.sinks.pace import Pace
 from inverterproto_cli.sinks.pages import RECORDS, Pages
-from inverterproto_cli.sinks.sink import Entry, RefusedError, TroubleError
+from inverterproto_cli.sinks.sink import Entry, RefusedError, TooSlowError, TroubleError
 from inverterproto_cli.store import Store
 from inverterproto_cli.store.sinks import SinkRow
 from tests.sinking import NOW, PATIENCE, Recorder, fail, keep, of_logger, safe, stored, take, wanted
@@ -248,6 +248,102 @@ async def test_a_silent_sink_is_given_up_and_tried_again(
         await going.all()
         assert going.sink.numbers == [*range(1, 11)]
         assert "no answer within" in going.said[0][1]
+
+
+async def test_who_is_too_slow_gets_half_as_much_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes two at once, and no more than that in its time."""
+    monkeypatch.setattr(delivery, "QUICK", 0.0)
+
+    def slow(entries: object) -> int:
+        assert isinstance(entries, list)
+        if len(entries) > 2:
+            raise TooSlowError("no answer within 30 seconds")
+        return len(entries)
+
+    sink = Recorder([slow] * 100)
+    async with delivering(tmp_path / "s.db", sink) as going:
+        row = await going.all()
+        assert sink.numbers == [*range(1, 11)]
+        assert sink.batches == [10, 5, 2, 2, 2, 2, 2]
+        assert row.set_aside == 0
+
+
+async def test_an_error_of_the_system_is_trouble_and_costs_no_reading(tmp_path: Path) -> None:
+    errors: list[Exception] = [
+        ConnectionRefusedError(111, "Connection refused"), TimeoutError(), OSError(28, "No space"),
+    ]  # fmt: skip
+    sink = Recorder(fail(error) for error in errors * 3)
+    async with delivering(tmp_path / "s.db", sink) as going:
+        row = await going.all()
+        assert sink.numbers == [*range(1, 11)]
+        assert row.set_aside == 0
+        told = "sink recorder: Connection refused; it is tried again"
+        assert ("sink-trouble", told) in going.said
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(3)])
+async def test_a_sink_that_ends_itself_goes_on(tmp_path: Path, error: BaseException) -> None:
+    def end(_entries: object) -> int:
+        raise error
+
+    sink = Recorder([end])
+    async with delivering(tmp_path / "s.db", sink) as going:
+        row = await going.all()
+        assert sink.numbers == [*range(1, 11)]
+        assert row.set_aside == 0
+
+
+async def test_a_sink_that_returns_no_count_is_at_fault(tmp_path: Path) -> None:
+    def nothing(_entries: object) -> int:
+        return None  # type: ignore[return-value]
+
+    sink = Recorder([nothing])
+    async with delivering(tmp_path / "s.db", sink) as going:
+        await going.all()
+        assert [entry.number for entry in sink.entries][-10:] == [*range(1, 11)]
+
+
+async def test_many_refused_in_a_row_do_not_hold_up_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[str] = []
+    wait_for = Delivery._wait_for
+
+    async def noted(one: Delivery, error: str) -> None:
+        waits.append(error)
+        await wait_for(one, error)
+
+    monkeypatch.setattr(Delivery, "_wait_for", noted)
+
+    def refuse(entries: object) -> int:
+        assert isinstance(entries, list)
+        if entries[0].number < 50:
+            raise RefusedError("conflict", 0)
+        return len(entries)
+
+    sink = Recorder([refuse] * 1000)
+    async with delivering(tmp_path / "s.db", sink, range(1, 61)) as going:
+        row = await going.all()
+        assert sink.numbers == [*range(50, 61)]
+        assert row.set_aside == 49
+        assert len(waits) == TRIES - 1  # of the first one
+
+
+async def test_what_cannot_even_be_shown_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unshown(_entry: Entry) -> dict[str, object]:
+        raise OverflowError("a time beyond the calendar")
+
+    monkeypatch.setattr(Entry, "to_json", unshown)
+    sink = Recorder([fail(RefusedError("no", 0))] * TRIES)
+    async with delivering(tmp_path / "s.db", sink) as going:
+        row = await going.all()
+        assert row.set_aside == 1
+        (one,) = going.delivery.unsaved()[1]
+        assert json.loads(one.reading) == {"device": "2301234567", "number": 1}
 
 
 async def test_simulated_devices_are_left_out_unless_they_are_wanted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from inverterproto_cli.sinks.outward import Outward
 from inverterproto_cli.sinks.settings import Configured
 from inverterproto_cli.sinks.sink import RefusedError, Sink, Surroundings, TroubleError
 from inverterproto_cli.store import Reader, Store
+from inverterproto_cli.store.retention import ALL
 from inverterproto_cli.store.sinks import SinkRow
-from tests.serving import listened, until
+from tests.serving import PATIENCE, listened, until
 from tests.sinking import Recorder, fail, keep, kind_of, of_logger, safe, stored, wanted
 
 pytestmark = pytest.mark.asyncio
@@ -164,6 +166,91 @@ async def test_a_sink_that_is_not_configured_any_more_is_told(tmp_path: Path) ->
         (line,) = lines.of("sink-unknown")
         assert "'gone'" in line
         assert "inverterproto sinks remove gone" in line
+
+
+async def test_a_store_that_is_begun_anew_knows_how_far_a_dead_sink_has_got(
+    tmp_path: Path,
+) -> None:
+    path, said = tmp_path / "s.db", list[str]()
+    store = Store(path, lambda event, _text: said.append(event), keep=ALL)
+    store.open()
+    dead = Recorder([fail(TroubleError("away"))] * 1_000_000)
+    try:
+        async with outward(store, wanted(dead, "dead")) as one:
+            keep(store, range(1, 4))
+            await until(lambda: one.deliveries[0].row.error)
+            one.turn()
+            await safe(store)
+            path.rename(tmp_path / "elsewhere.db")
+            keep(store, range(4, 6))
+            await safe(store)
+            assert "store-damaged" in said
+            one.turn()
+            await safe(store)
+            assert rows(store)["dead"].number == 0
+    finally:
+        await store.close()
+
+
+async def test_a_thread_that_a_sink_blocks_is_told(tmp_path: Path) -> None:
+    with listened() as lines:
+        async with stored(tmp_path / "s.db") as store, outward(store, wanted(Recorder())) as one:
+            one.turn()
+            assert lines.of("sinks-stand") == []
+            for _ in range(3):
+                one.pages.looked_at = float("-inf")
+                one._look_whether_it_stands()
+            await until(lambda: lines.of("sinks-stand"))
+            assert len(lines.of("sinks-stand")) == 1
+
+
+async def test_what_a_sink_says_before_it_begins_is_told(tmp_path: Path) -> None:
+    def warning(_values: Mapping[str, Any], around: Surroundings) -> Sink:
+        around.say("sink-insecure", "anybody may read all")
+        return Recorder()
+
+    with listened() as lines:
+        async with stored(tmp_path / "s.db") as store:
+            Outward([Configured("a", kind_of(warning), {"place": "x"})], store, Log())
+    assert lines.of("sink-insecure") == ["anybody may read all"]
+
+
+async def test_a_fault_of_ours_is_seen_as_trouble_of_the_sink(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    sink = Recorder()
+    async with stored(tmp_path / "s.db") as store, outward(store, wanted(sink)) as one:
+        monkeypatch.setattr(one.pages, "after", broken)
+        keep(store, [1])
+        await until(lambda: one.deliveries[0].row.error)
+        assert "a fault of this program" in str(one.deliveries[0].row.error)
+
+
+async def test_a_sink_whose_thread_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inverterproto_cli.sinks.outward.LAST_WORD", 0.05)
+    monkeypatch.setattr("inverterproto_cli.sinks.outward.LAST_DELIVERY", 0.01)
+    free = threading.Event()
+
+    class Hanging(Recorder):
+        async def deliver(self, entries: Any) -> int:  # noqa: ANN401
+            self.batches.append(len(entries))
+            await asyncio.to_thread(free.wait, PATIENCE)
+            return 0
+
+    sink = Hanging()
+    try:
+        async with stored(tmp_path / "s.db") as store:
+            async with outward(store, wanted(sink)) as one:
+                keep(store, [1])
+                await until(lambda: sink.batches)
+            assert one.hangs
+    finally:
+        free.set()
 
 
 async def test_trouble_reaches_the_log(tmp_path: Path) -> None:

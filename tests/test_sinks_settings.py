@@ -170,6 +170,7 @@ def test_a_table_of_another_type_is_not_the_flags(tmp_path: Path) -> None:
         ('sink = "x"', "no command called 'sink'"),
         ('[sink]\nbroker = "x"', "is no table"),
         ('[sink.broker]\nhost = "x"', "a sink of type broker has no 'host'"),
+        ('[sink.broker]\nserver = "a"\nenabled = "false"', "enabled is true or false, not 'false'"),
         ("[sink.broker]\nport = 1", "server is not set"),
         ('[sink.broker]\nserver = "a"\nport = "1"', "port is a whole number, not '1'"),
         ('[sink.broker]\nserver = "a"\nport = true', "port is a whole number, not True"),

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import gc
 import logging
+import os
 import resource
 import signal
 import sys
@@ -52,6 +53,8 @@ def run(main: Callable[[], Awaitable[None]], serving: Serving) -> None:
     finally:
         for outlet in serving.outlets:
             outlet.close()
+    if serving.outward is not None and serving.outward.hangs:
+        os._exit(0)  # all is written; Python would wait for a thread that hangs in somebody's sink
 
 
 def find_descriptors(serving: Serving) -> None:

@@ -6,15 +6,18 @@ A `Delivery` takes page after page behind its position, hands over what the sink
 batches, and moves its position behind what has arrived. The position is a record's number: a record
 whose readings have not all arrived comes again.
 
-*Trouble* (`TroubleError`, a fault, silence for `PATIENCE` seconds) keeps the batch, and tries it
-again after a while: twice as long each time, up to a bound, and never exactly so long, so that many
-programs do not come back at once. So the memory of a sink that is away is that of one page.
+*Trouble* (`TroubleError`, any error of the system, silence for `PATIENCE` seconds) keeps the batch,
+and tries it again after a while: twice as long each time, up to a bound, and never exactly so long,
+so that many programs do not come back at once. So the memory of a sink that is away is that of one
+page. Who did not answer in time gets half as much, and more only where it was quick.
 
 *Refusal* (`RefusedError`): if the other side does not tell which entry it means, half of the batch
 is tried, and so on until there is one; then batches grow again. One that is refused `TRIES` times
 is set aside: with its reason, in the store, in the same transaction as the position behind it. A
 fault of the sink itself counts as a refusal, as far as one entry alone brings it about: what others
-have written may stumble over one reading, and must not stop there.
+have written may stumble over one reading, and must not stop there. Are several refused in a row, no
+time passes between the tries, so that what follows need not wait; but after `MANY` without a single
+success it may be everything that is refused, and time passes as in trouble.
 
 *What others see* of it is `row` (`SinkRow`), made anew with each change. The main thread writes it
 to the store about once a second (`outward.py`) and tells when it is safe (`saved`).
@@ -32,7 +35,14 @@ from inverterproto_cli.fakes.serials import is_simulated
 from inverterproto_cli.sinks.pace import Pace
 from inverterproto_cli.sinks.pages import Page, Pages, Wanted
 from inverterproto_cli.sinks.settings import Configured
-from inverterproto_cli.sinks.sink import Entry, RefusedError, Sink, Standing, TroubleError
+from inverterproto_cli.sinks.sink import (
+    Entry,
+    RefusedError,
+    Sink,
+    Standing,
+    TooSlowError,
+    TroubleError,
+)
 from inverterproto_cli.store.schema import StoreError
 from inverterproto_cli.store.sinks import LONGEST_TEXT, SetAside, SinkRow
 
@@ -42,12 +52,30 @@ FIRST_RETRY, LAST_RETRY = 1.0, 60.0
 """Seconds until what went wrong is tried again: at first, and at the most."""
 TRIES = 3
 """So often the other side is asked before an entry is set aside."""
+MANY = 100
+"""Entries set aside in a row, after which each takes its time."""
+QUICK = 5.0
+"""Seconds within which a sink took a batch that may take a larger one."""
 MOST_UNSAVED = 100
 """Entries that are set aside and not yet in the store, at most."""
 STUCK = 900.0
 """Seconds of trouble after which a sink is stuck."""
 
 Say = Callable[[str, str], object]
+
+
+def _is_cancelled() -> bool:
+    """Return whether somebody has ended this task: a sink's own futures may end in the same way."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _shown(entry: Entry) -> str:
+    """Return an entry as JSON, or as much of it as can be shown."""
+    try:
+        return json.dumps(entry.to_json())
+    except (ValueError, OverflowError, OSError, TypeError):  # whatever happened to the store
+        return json.dumps({"device": str(entry.reading.device), "number": entry.number})
 
 
 def takes(configured: Configured, entry: Entry) -> bool:
@@ -103,6 +131,7 @@ class Delivery:
         self._most = self._type.batch
         self._delay = FIRST_RETRY
         self._refused: tuple[int, int] | None = None  # the first entry's number; how often
+        self._in_a_row = 0  # set aside without a success between
         self._set_aside: list[SetAside] = []
         self._room = asyncio.Event()
         self._room.set()
@@ -164,24 +193,30 @@ class Delivery:
     async def _hand_over(self, entries: list[Entry]) -> list[Entry]:
         """Hand over as much as is wise; return what is left."""
         batch = entries[: self._most]
+        begin = self._ticks()
         try:
             async with asyncio.timeout(PATIENCE):
                 count = await self._sink.deliver(batch)
-        except TroubleError as error:
-            await self._wait_for(str(error))
-        except TimeoutError:
-            await self._wait_for(f"no answer within {PATIENCE:g} seconds")
-        except RefusedError as error:
-            return await self._take_refusal(entries, len(batch), error)
-        except Exception as error:  # noqa: BLE001 - of any sink, of others, too
-            fault = RefusedError(f"a fault of this sink ({type(error).__name__})")
-            return await self._take_refusal(entries, len(batch), fault)
-        else:
             if 0 < count <= len(batch):
                 self._arrived(count)
-                self._most = min(self._type.batch, 2 * self._most)
+                if self._ticks() - begin < QUICK:
+                    self._most = min(self._type.batch, 2 * self._most)
                 return entries[count:]
             await self._wait_for("it took nothing")
+        except (TimeoutError, TooSlowError) as error:
+            self._most = max(1, len(batch) // 2)
+            await self._wait_for(str(error) or f"no answer within {PATIENCE:g} seconds")
+        except TroubleError as error:
+            await self._wait_for(str(error))
+        except OSError as error:
+            await self._wait_for(error.strerror or type(error).__name__)
+        except RefusedError as error:
+            return await self._take_refusal(entries, len(batch), error)
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
+            if _is_cancelled():
+                raise
+            fault = RefusedError(f"a fault of this sink ({type(error).__name__})")
+            return await self._take_refusal(entries, len(batch), fault)
         return entries
 
     def _arrived(self, count: int) -> None:
@@ -189,6 +224,7 @@ class Delivery:
             self._say("sink-recovered", f"sink {self.row.name}: works again")
         self._delay = FIRST_RETRY
         self._refused = None
+        self._in_a_row = 0
         delivered = self.row.delivered + count
         self._note(delivered=delivered, last=self._clock(), error=None, error_at=None)
 
@@ -208,7 +244,10 @@ class Delivery:
         self._refused = number, tries
         if tries < TRIES:
             self._most = 1  # so that it costs nobody else anything
-            await self._wait_for(str(error))
+            if 0 < self._in_a_row < MANY:
+                await self._pace.rest()
+            else:
+                await self._wait_for(str(error))
             return entries
         await self._set_aside_for_good(entries[0], str(error))
         return entries[1:]
@@ -216,16 +255,22 @@ class Delivery:
     async def _set_aside_for_good(self, entry: Entry, why: str) -> None:
         self._room.clear() if len(self._set_aside) >= MOST_UNSAVED else self._room.set()
         await self._room.wait()
-        reading, row = json.dumps(entry.to_json()), self.row
-        why = why[:LONGEST_TEXT]
-        self._set_aside.append(SetAside(row.name, entry.number, self._clock(), why, reading))
+        row, why = self.row, why[:LONGEST_TEXT]
+        aside = SetAside(row.name, entry.number, self._clock(), why, _shown(entry))
+        self._set_aside.append(aside)
         self._say(
             "sink-set-aside",
             f"sink {row.name}: a reading of {entry.reading.device} is set aside: {why}",
         )
         self._refused = None
-        self._delay = FIRST_RETRY
+        self._in_a_row += 1
+        if self._in_a_row < MANY:
+            self._delay = FIRST_RETRY
         self._note(set_aside=row.set_aside + 1, error=None, error_at=None)
+
+    def note_fault(self, text: str) -> None:
+        """Note that this program itself cannot go on with it for now."""
+        self._note(error=text, error_at=self.row.error_at or self._clock())
 
     async def _wait_for(self, error: str) -> None:
         """Note what is wrong, and wait until it may be tried again."""

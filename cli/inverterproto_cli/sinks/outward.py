@@ -25,7 +25,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -46,8 +46,10 @@ if TYPE_CHECKING:
 
 LAST_DELIVERY = 3.0
 """Seconds that sinks have at the end."""
-LAST_WORD = 10.0
+LAST_WORD = 6.0
 """Seconds after which the end does not wait for the thread any more."""
+STANDING = 60.0
+"""Seconds without a look at the store after which the thread stands still."""
 AFTER_A_FAULT = 60.0
 """Seconds after which a delivery that has a fault begins again."""
 
@@ -149,6 +151,7 @@ class Outward:
         deliveries: one a sink, once `begin` has done its work; anybody may look.
         pages: the store as sinks see it.
         stored: whether there is a store.
+        hangs: whether its thread did not come to its end: no wait for it has one.
 
     Raises:
         click.UsageError, MissingExtra: a sink cannot be made.
@@ -165,8 +168,10 @@ class Outward:
         self.deliveries: list[Delivery] = []
         self._store = store if isinstance(store, Store) else None
         self.stored = self._store is not None
+        self.hangs = False
         self.pages = Pages(Path() if self._store is None else self._store.path)
         self._log = log
+        self._main: asyncio.AbstractEventLoop | None = None
         self._wanted = wanted
         self._sinks = [open_sink(one, self.pages, self.say) for one in wanted]
         self._page = None if page is None else page(self)
@@ -177,7 +182,8 @@ class Outward:
         self._closing = False
         self._idle = asyncio.Event()  # nothing is being written
         self._idle.set()
-        self._written: list[SinkRow] = []
+        self._written: tuple[int, list[SinkRow]] = (0, [])  # to which of the store's files, what
+        self._told_standing = False
 
     def say(self, event: str, text: str) -> None:
         """Tell people something, from whatever thread."""
@@ -185,6 +191,9 @@ class Outward:
             act = partial(self._log.tell, event, printable(text))
         else:
             act = partial(self._log.complain, event, printable(text), time(), about=text)
+        if self._main is None:  # nothing has begun: this is the main thread
+            act()
+            return
         with suppress(RuntimeError):  # all is over
             self._main.call_soon_threadsafe(act)
 
@@ -242,7 +251,11 @@ class Outward:
     # In the thread of the sinks
 
     def _work(self) -> None:
-        asyncio.run(self._live())
+        try:
+            asyncio.run(self._live())
+        except BaseException as error:  # noqa: BLE001 - nobody else would tell it
+            text = "the thread of the sinks has ended, and with it all sinks: begin anew"
+            self.say("fault", f"a fault of this program ({type(error).__name__}): {text}")
 
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -281,8 +294,9 @@ class Outward:
         def answer() -> None:
             self._tell(lambda: None if answered.done() else answered.set_result(None))
 
-        self._main.call_soon_threadsafe(answer)
-        await answered
+        if self._main is not None:
+            self._main.call_soon_threadsafe(answer)
+            await answered
 
     async def _run(self, delivery: Delivery) -> None:
         """Let a delivery go on; a fault of ours in one of them is not the others'."""
@@ -292,29 +306,40 @@ class Outward:
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 text = f"a fault of this program: sink {delivery.row.name}: {type(error).__name__}"
                 self.say("fault", text)
+                delivery.note_fault(text)
                 await asyncio.sleep(AFTER_A_FAULT)
 
     # Back in the main thread
 
     def turn(self) -> None:
         """Write how far the sinks have got, unless that is being written."""
+        self._look_whether_it_stands()
         if self._store is None or not self._idle.is_set() or not self.deliveries:
             return
         unsaved = [one.unsaved() for one in self.deliveries]
         rows = [row for row, _ in unsaved]
-        if rows == self._written:
+        state = self._store.files, rows
+        if state == self._written:
             return
         aside = [each for _, some in unsaved for each in some]
         self._idle.clear()
         self._store.do(lambda connection: save(connection, rows, aside))
-        self._store.when_safe(partial(self._saved, rows, [some for _, some in unsaved]))
+        self._store.when_safe(partial(self._saved, state, [some for _, some in unsaved]))
 
-    def _saved(self, rows: list[SinkRow], aside: list[list[SetAside]]) -> None:
+    def _saved(self, state: tuple[int, list[SinkRow]], aside: list[list[SetAside]]) -> None:
         self._idle.set()
-        self._written = rows
+        self._written = state
         for delivery, some in zip(self.deliveries, aside, strict=True):
             if some:
                 self._tell(partial(delivery.saved, some))
+
+    def _look_whether_it_stands(self) -> None:
+        """Say if a sink keeps the others' thread for itself."""
+        stands = self.stored and monotonic() - self.pages.looked_at > STANDING
+        if stands and not self._told_standing:
+            text = "the thread of the sinks stands still: a sink blocks it, or a disk hangs"
+            self.say("sinks-stand", text)
+        self._told_standing = stands
 
     def _tell(self, act: Callable[[], object]) -> None:
         """Let the thread of the sinks do something, if it is still there."""
@@ -328,6 +353,7 @@ class Outward:
         self._tell(self._stop.set)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, LAST_WORD)
+            self.hangs = self._thread.is_alive()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), LAST_DELIVERY)
             self.turn()

@@ -88,6 +88,7 @@ class Pages:
     Attributes:
         path: of the store.
         last: the number of the last record that was seen in it.
+        looked_at: when it was looked for more, in ticks.
     """
 
     def __init__(self, path: Path, ticks: Callable[[], float] = monotonic) -> None:
@@ -99,6 +100,7 @@ class Pages:
         self._file = 0
         self._ended = False
         self.last = 0
+        self.looked_at = ticks()
         self._more = asyncio.Event()
 
     def _opened(self) -> Reader:
@@ -141,6 +143,7 @@ class Pages:
             await asyncio.sleep(EVERY)
 
     def _look(self) -> None:
+        self.looked_at = self._ticks()
         with suppress(Exception):  # who waits is told when it reads
             self.last = self._opened().last_number()
         more, self._more = self._more, asyncio.Event()

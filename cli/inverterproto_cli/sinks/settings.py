@@ -191,7 +191,9 @@ def _tables(file: object) -> dict[str, Mapping[str, Any]]:
             raise click.UsageError(f"{where} is no table.")
         if not name or len(name) > _MOST_NAME or not name.isprintable():
             raise click.UsageError(f"{where}: that is no name for a sink.")
-        if table.get("enabled", True) is not False:
+        if not isinstance(enabled := table.get("enabled", True), bool):
+            raise click.UsageError(f"{where}: enabled is true or false, not {enabled!r}.")
+        if enabled:
             tables[name] = {key: value for key, value in table.items() if key != "enabled"}
     return tables
 
@@ -246,7 +248,7 @@ def _configured(
         if key == "type":
             continue
         plain = key.removesuffix("-file")
-        if key not in known and plain in known and known[plain].secret:
+        if key not in known and plain in known and known[plain].secret and known[plain].kind is str:
             values[plain] = read_secret(str(value), f"{where} {key}")
             sources[plain] = "file"
             continue

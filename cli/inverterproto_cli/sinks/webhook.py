@@ -140,7 +140,7 @@ WEBHOOK = SinkType(
         Setting("url", "POST readings as JSON to this URL.", flag="--webhook", metavar="URL"),
         Setting("single", "Send an object a request, no arrays.", bool, default=False),
         Setting("authorization", "The Authorization header, as it is sent.", secret=True),
-        Setting("headers", "Headers of every request.", dict, flag=None),
+        Setting("headers", "Headers of every request.", dict, flag=None, secret=True),
         *CONNECTION,
     ),
     _open,

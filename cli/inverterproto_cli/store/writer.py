@@ -78,6 +78,7 @@ class Store:
         lasting: that what is kept lasts, so that it is worth waiting for.
         trouble: what is wrong, or None.
         newest: the latest arrival in it when it was opened, in unix seconds.
+        files: that it had: it begins another where one is damaged, removed or replaced.
         dropped: records that could not be kept because too much was waiting.
         unwritten: records that could not be written at the end.
     """
@@ -98,6 +99,7 @@ class Store:
         self.newest = 0.0
         self.dropped = self._lost = 0
         self.unwritten = 0
+        self.files = 1
         self.committed = 0
         self.commits = 0
         self._say = say
@@ -468,6 +470,7 @@ class Store:
 
     def _devices_anew(self) -> None:
         """Tell a new file of all devices: the records name them by number."""
+        self.files += 1
         for key, row in self._devices.items():
             self._batch.device(row)
             if key in self._states:
