@@ -165,9 +165,18 @@ async def check_old(place: Place) -> None:
     await place.house.stop()
     evening = Moment(time() - _NIGHT, 55.5, 300)
     await place.sleeper.keep(place.house.store, [evening])
-    begin = len(place.home.api.changes)
+    begin, told = len(place.home.api.changes), len(place.broker.said)
     await place.house.start()
-    await check_values(place, "one more inverter sleeps since the evening: its energies are there")
+
+    async def delivered() -> list[str]:
+        topics = [one.topic for one in place.broker.said[told:]]
+        history = f"inverterproto/deye/{place.sleeper.inverter}/history"
+        return [] if history in topics else ["it did not come"]
+
+    await place.report.eventually("what one more inverter said is history", delivered, _COMES)
+    await place.house.stop()
+    await place.house.start()
+    await check_values(place, "it sleeps since the evening: its energies are there")
     await place.home.stop()
     await place.home.start()
     await check_values(place, "Home Assistant is started again at night")
