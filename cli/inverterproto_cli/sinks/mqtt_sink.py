@@ -6,12 +6,9 @@ Theory of operation
 of its entries: how far they reach is how far it has arrived. Which entry is the present of its
 device and kind says `states.py`; it goes to the state topic, and every other to the history topic.
 
-*The connection* is made when the program starts, and kept from then on, by a task of its own
-(`_keep`): while nothing is measured, at night, a broker that was restarted has us back, knows
-that we are there, and has the states again. Each new connection begins with that, since a broker
-may have forgotten everything: availability, discovery, states.
-
-*Home Assistant* says when it has started, and is told everything again, by the same task.
+*The connection* is made when the program starts, and kept from then on, at night, too, by a task of
+its own (`_keep`). Each begins with availability, discovery and states, since a broker may have
+forgotten everything. Home Assistant says when it has started, and is told all of it again.
 
 *Our availability* is one topic for whoever publishes below our prefix. When another says there that
 it goes, or the broker says it of a connection that we lost long ago, we say again that we are here.
