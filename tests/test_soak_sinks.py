@@ -28,7 +28,7 @@ COUNTED = r"([\d,]+) readings arrived, [\d,]+ came again; lost 0, out of order 0
 @needs(*PROGRAMS)
 @pytest.mark.timeout(300)
 def test_every_reading_arrives_whatever_happens_on_the_way() -> None:
-    said = soaked("1", "--sinks", "--inverters", "60", "--batteries", "20", "--seed", "2")
+    said = soaked("2", "--sinks", "--inverters", "60", "--batteries", "20", "--seed", "2")
     assert said.endswith("nothing wrong\n")
     readings = number(r"in the store: [\d,]+ records; ([\d,]+) readings", said)
     assert readings > 80 * 10
