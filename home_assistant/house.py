@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from signal import SIGTERM, Signals
+from signal import SIGCONT, SIGSTOP, SIGTERM, Signals
 from typing import Any
 
 from home_assistant.home import YAML_TOPIC
@@ -103,6 +103,14 @@ class House:
             ProgramError: it does not end.
         """
         await self._proxy.stop(number)
+
+    def hold(self) -> None:
+        """Let the proxy do nothing, as on a machine that is too busy."""
+        self._proxy.tell(SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let the proxy go on."""
+        self._proxy.tell(SIGCONT)
 
     async def abandon(self) -> None:
         """End all whatever happened."""

@@ -96,6 +96,12 @@ class Program:
         """Wait until it ends by itself; return its exit code."""
         return 0 if self._process is None else await self._process.wait()
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it; return its exit code.
 
@@ -105,8 +111,7 @@ class Program:
         process = self._process
         if process is None:
             return 0
-        with suppress(ProcessLookupError):
-            process.send_signal(number)
+        self.tell(number)
         try:
             async with asyncio.timeout(PATIENCE):
                 return await process.wait()
