@@ -106,11 +106,11 @@ class House:
 
     def hold(self) -> None:
         """Let the proxy do nothing, as on a machine that is too busy."""
-        self._proxy.signal(SIGSTOP)
+        self._proxy.tell(SIGSTOP)
 
     def go_on(self) -> None:
         """Let the proxy go on."""
-        self._proxy.signal(SIGCONT)
+        self._proxy.tell(SIGCONT)
 
     async def abandon(self) -> None:
         """End all whatever happened."""

@@ -96,7 +96,7 @@ class Program:
         """Wait until it ends by itself; return its exit code."""
         return 0 if self._process is None else await self._process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
+    def tell(self, number: signal.Signals) -> None:
         """Send it a signal, if it runs."""
         if self._process is not None:
             with suppress(ProcessLookupError):
@@ -111,7 +111,7 @@ class Program:
         process = self._process
         if process is None:
             return 0
-        self.signal(number)
+        self.tell(number)
         try:
             async with asyncio.timeout(PATIENCE):
                 return await process.wait()
