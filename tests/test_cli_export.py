@@ -376,3 +376,11 @@ def test_few_records_are_done_by_one_process() -> None:
     assert working.default_processes(working.WORTHWHILE - 1, layouts=False) == 1
     assert working.default_processes(10**6, layouts=True) == 1
     assert 1 <= working.default_processes(10**6, layouts=False) <= working.MOST
+
+
+@pytest.mark.parametrize("name", ["table.xlsx", "readings.json", "table.csv.gz"])
+def test_an_ending_that_promises_another_format_is_refused(tmp_path: Path, name: str) -> None:
+    shown = invoke("export", "-o", tmp_path / name)
+    assert shown.code == 2
+    assert "--format" in shown.err
+    assert not (tmp_path / name).exists()

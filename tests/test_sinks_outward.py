@@ -254,7 +254,7 @@ async def test_a_sink_whose_thread_hangs_is_not_waited_for(
 
 
 async def test_trouble_reaches_the_log(tmp_path: Path) -> None:
-    sink = Recorder([fail(TroubleError("no route"))])
+    sink = Recorder([fail(TroubleError("no route"))] * 2)
     with listened() as lines:
         async with stored(tmp_path / "s.db") as store, outward(store, wanted(sink)):
             keep(store, [1])

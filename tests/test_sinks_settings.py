@@ -11,6 +11,7 @@ from inverterproto_cli.configuration import read_config
 from inverterproto_cli.sinks import settings
 from inverterproto_cli.sinks.settings import Configured, configured, sink_options
 from inverterproto_cli.sinks.sink import Setting, SinkType
+from tests.conftest import invoke
 from tests.sinking import Recorder, kind_of
 
 BROKER = SinkType(
@@ -22,6 +23,7 @@ BROKER = SinkType(
         Setting("wait", "How long.", float, default=1.5),
         Setting("discover", "Tell of devices.", bool, default=True, flag="--discover"),
         Setting("twice", "Everything twice.", bool, default=False),
+        Setting("ca", "Whom to trust.", metavar="FILE"),
         Setting("tag", "Something more.", list, default=()),
         Setting("names", "Of devices.", dict, default=None),
         Setting("token", "What lets in.", secret=True, environment=("OTHER_TOKEN",)),
@@ -79,7 +81,7 @@ def test_a_flag_makes_a_sink_with_all_that_is_not_said(tmp_path: Path) -> None:
     assert found.type is BROKER
     assert found.values == {
         "server": "localhost", "port": 1883, "wait": 1.5, "discover": True, "twice": False,
-        "tag": (), "names": None, "token": None,
+        "ca": None, "tag": (), "names": None, "token": None,
     }  # fmt: skip
     assert found[3:7] == (False, False, "B", False)
 
@@ -197,3 +199,43 @@ def test_a_secret_of_a_table_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret")
     file = f'[sink.broker]\nserver = "a"\ntoken-file = "{tmp_path / "token"}"\n'
     assert find(tmp_path, file=file).sinks["broker"].values["token"] == "s3cret"
+
+
+def test_places_in_the_file_are_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    file = '[sink.broker]\nserver = "a"\ntoken-file = "token"\nca = "ca.pem"\n'
+    found = find(tmp_path, file=file).sinks["broker"].values
+    assert (found["token"], found["ca"]) == ("s3cret", str(tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--broker-port", "1"), "--broker-port has no effect without --broker."),
+        (("--backfill",), "--backfill has no effect without a sink"),
+    ],
+)
+def test_a_flag_of_no_sink_is_refused(
+    tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    found = find(tmp_path, *arguments)
+    assert found.code == 2
+    assert told in found.text
+    file = '[sink.broker]\nserver = "a"\n'
+    assert find(tmp_path, *arguments, file=file).code == 0
+
+
+def test_the_plural_is_told_to_be_none(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[sinks.mqtt]\nbroker = "a"\n')
+    shown = invoke("--config", file, "fake-server")
+    assert shown.code == 2
+    assert "[sink.mqtt], not [sinks.mqtt]" in shown.err
+
+
+def test_a_sink_that_is_switched_off_is_told_to_be(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[sink.broker]\nserver = "a"\nenabled = false\n')
+    shown = invoke("--config", file, "sinks", "test", "broker")
+    assert shown.code == 2
+    assert "enabled = false" in shown.err

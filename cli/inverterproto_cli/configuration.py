@@ -59,7 +59,21 @@ def read_config(named: str | None, commands: Commands) -> File | None:
     for name, table in tables.items():
         if name not in (*commands, SINKS) or not isinstance(table, dict):
             raise click.UsageError(f"configuration {path}: no command called {name!r}")
+    for name in _plural(tables):
+        raise click.UsageError(
+            f"configuration {path}: a sink has its table in [{SINKS}.{name}], not [{SINKS}s.{name}]"
+        )
     return File(path, tables)
+
+
+def _plural(tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what stands where the sub-commands of `sinks` do, and is a sink."""
+    inner = tables.get(f"{SINKS}s", {}).items()
+    return [
+        name
+        for name, table in inner
+        if isinstance(table, dict) and name not in ("remove", "set-aside", "set_aside", "test")
+    ]
 
 
 def defaults(

@@ -136,7 +136,13 @@ def command(
 
     if frames and (form or columns):
         raise click.UsageError("--frames has no format and no columns: it is a capture.")
-    name = "frames" if frames else form or ENDINGS.get(Path(output).suffix, "csv")
+    ending = Path(output).suffix
+    if not (frames or form) and ending and ending not in ENDINGS:
+        known = ", ".join(ENDINGS)
+        raise click.UsageError(
+            f"{output}: {ending} is the ending of no format ({known}): say which one (--format)."
+        )
+    name = "frames" if frames else form or ENDINGS.get(ending, "csv")
     if name == "parquet":
         _see_to_parquet(output)
     now = time()

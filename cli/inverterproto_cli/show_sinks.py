@@ -15,7 +15,13 @@ import click
 from inverterproto_cli.columns import print_columns, terminal_width
 from inverterproto_cli.looking import explained, path_of, reading, store_option
 from inverterproto_cli.show import printable
-from inverterproto_cli.sinks.settings import Configured, SinkCommand, configured, sink_options
+from inverterproto_cli.sinks.settings import (
+    Configured,
+    SinkCommand,
+    configured,
+    sink_options,
+    switched_off,
+)
 
 if TYPE_CHECKING:
     from inverterproto.quantity import Number
@@ -127,6 +133,10 @@ def test_command(
 ) -> None:
     """Send one reading that is marked as a test, and say what came back."""
     wanted = {one.name: one for one in configured(ctx)}
+    if name in switched_off(ctx):
+        raise click.UsageError(
+            f"the sink {name!r} is switched off in the configuration (enabled = false)"
+        )
     if name not in wanted:
         known = f"only {', '.join(wanted)}" if wanted else "and no other"
         raise click.UsageError(

@@ -28,6 +28,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from random import random
 from time import monotonic, time
 
@@ -52,6 +53,10 @@ FIRST_RETRY, LAST_RETRY = 1.0, 60.0
 """Seconds until what went wrong is tried again: at first, and at the most."""
 TRIES = 3
 """So often the other side is asked before an entry is set aside."""
+TOLD_EVERY = 600.0
+"""Seconds between two troubles of a sink that are told; what passes by the next try is not."""
+LASTING = 5
+"""Tries in a row after which a trouble is told all the same."""
 MANY = 100
 """Entries set aside in a row, after which each takes its time."""
 QUICK = 5.0
@@ -131,6 +136,9 @@ class Delivery:
         self._most = self._type.batch
         self._delay = FIRST_RETRY
         self._refused: tuple[int, int] | None = None  # the first entry's number; how often
+        self._failed = 0  # tries in a row
+        self._told = False  # whether this trouble is told
+        self._told_at = -inf  # when one was told last, in ticks
         self._in_a_row = 0  # set aside without a success between
         self._set_aside: list[SetAside] = []
         self._room = asyncio.Event()
@@ -220,8 +228,9 @@ class Delivery:
         return entries
 
     def _arrived(self, count: int) -> None:
-        if self.row.error is not None:
+        if self._told:
             self._say("sink-recovered", f"sink {self.row.name}: works again")
+        self._failed, self._told = 0, False
         self._delay = FIRST_RETRY
         self._refused = None
         self._in_a_row = 0
@@ -275,8 +284,13 @@ class Delivery:
     async def _wait_for(self, error: str) -> None:
         """Note what is wrong, and wait until it may be tried again."""
         error = error[:LONGEST_TEXT]
-        if error != self.row.error:
+        self._failed += 1
+        ticks = self._ticks()
+        seldom = ticks - self._told_at >= TOLD_EVERY or self._failed > LASTING
+        if self._failed > 1 and seldom and not self._told:
+            self._told, self._told_at = True, ticks
             self._say("sink-trouble", f"sink {self.row.name}: {error}; it is tried again")
+        if error != self.row.error:
             since = self.row.error_at if self.row.error_at is not None else self._clock()
             self._note(error=error, error_at=since)
         delay, self._delay = self._delay, min(2 * self._delay, LAST_RETRY)

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from threading import Thread
 from time import monotonic, time
 from typing import TYPE_CHECKING, Protocol
@@ -134,6 +135,8 @@ def open_sink(configured: Configured, pages: Pages, say: Callable[[str, str], No
         text = f"sink {configured.name}: {error}"
     except OSError as error:
         text = f"sink {configured.name}: {error.filename}: {error.strerror}"
+    if configured.name != configured.type.name:
+        text += f" (in [sink.{configured.name}] stands KEY for --{configured.type.name}-KEY)"
     raise click.UsageError(printable(text))
 
 
@@ -187,8 +190,9 @@ class Outward:
 
     def say(self, event: str, text: str) -> None:
         """Tell people something, from whatever thread."""
-        if event == "sink-recovered":
-            act = partial(self._log.tell, event, printable(text))
+        if event in ("sink-trouble", "sink-recovered"):  # told seldom (see `delivery.py`)
+            level = logging.WARNING if event == "sink-trouble" else logging.INFO
+            act = partial(self._log.tell, event, printable(text), level)
         else:
             act = partial(self._log.complain, event, printable(text), time(), about=text)
         if self._main is None:  # nothing has begun: this is the main thread
@@ -236,7 +240,7 @@ class Outward:
         for row in others:
             text = (
                 f"the store keeps readings for the sink {row.name!r}, which is not configured now "
-                f"(to forget it: inverterproto sinks remove {row.name})"
+                f"(to forget it: inverterproto sinks remove {quote(row.name)})"
             )
             self._log.tell("sink-unknown", printable(text), logging.WARNING)
         if rows:

@@ -174,9 +174,44 @@ def configured(context: click.Context) -> list[Configured]:
                 "own sink; give the table another."
             )
         given[kind.name] = said if kinds.get(kind.name) is kind else {}
+        if kind.name not in kinds:
+            _refuse_useless(context, kind)
+    if not kinds:
+        _refuse_useless(context, None)
     return [
         _configured(context, name, kind, tables.get(name, {}), given.get(name, {}))
         for name, kind in kinds.items()
+    ]
+
+
+def _refuse_useless(context: click.Context, kind: SinkType | None) -> None:
+    """Refuse flags of a sink that there is not; of all sinks if there is none.
+
+    Raises:
+        click.UsageError: one was given.
+    """
+    flags = (
+        [setting.flag for setting in COMMON]
+        if kind is None
+        else [flag_of(kind, setting) for setting in kind.settings]
+    )
+    for flag in flags:
+        if (
+            flag is not None
+            and context.get_parameter_source(_parameter(flag)) is ParameterSource.COMMANDLINE
+        ):
+            wanted = "a sink (as --mqtt)" if kind is None else flag_of(kind, kind.settings[0])
+            raise click.UsageError(f"{flag} has no effect without {wanted}.")
+
+
+def switched_off(context: click.Context) -> list[str]:
+    """Return the names of the sinks that stand in the file and are switched off."""
+    file = context.find_root().obj
+    tables = file.tables.get(SINKS, {}) if isinstance(file, File) else {}
+    return [
+        name
+        for name, table in tables.items()
+        if isinstance(table, dict) and table.get("enabled", True) is False
     ]
 
 
@@ -239,6 +274,8 @@ def _configured(
 ) -> Configured:
     """Return a sink as its table and the flags have it."""
     where = f"[{SINKS}.{name}]"
+    file = context.find_root().obj
+    folder = os.path.dirname(file.path) if isinstance(file, File) else ""
     values = {one.key: one.default for one in kind.settings}
     common = {one.key: context.params.get(_parameter(str(one.flag))) for one in COMMON}
     known = {one.key: one for one in (*kind.settings, *COMMON)}
@@ -249,13 +286,15 @@ def _configured(
             continue
         plain = key.removesuffix("-file")
         if key not in known and plain in known and known[plain].secret and known[plain].kind is str:
-            values[plain] = read_secret(str(value), f"{where} {key}")
+            values[plain] = read_secret(_beside(folder, str(value)), f"{where} {key}")
             sources[plain] = "file"
             continue
         if key not in known:
             raise click.UsageError(f"{where}: a sink of type {kind.name} has no {spelled!r}.")
         _check(known[key], value, f"{where}: {spelled}")
         sources[key] = "file"
+        if known[key].metavar in _PLACES:
+            value = _beside(folder, value)
         (common if any(one.key == key for one in COMMON) else values)[key] = value
     values |= given
     first = kind.settings[0]
@@ -274,6 +313,15 @@ def _configured(
         bool(common["all-fields"]),
         sources | dict.fromkeys(given, "environment"),
     )
+
+
+_PLACES = ("FILE", "FOLDER")
+"""What settings are shown with that name a place: in the file, beside it."""
+
+
+def _beside(folder: str, path: str) -> str:
+    """Return where a place is that the configuration in a folder names."""
+    return os.path.join(folder, os.path.expanduser(path)) if path else path
 
 
 _CALLED = {

@@ -103,7 +103,8 @@ def register(
     taken = []
     for new in wanted:
         old = known.pop(new.name, None)
-        row = new if old is None else old._replace(type=new.type)
+        # What was wrong may be so no more.
+        row = new if old is None else old._replace(type=new.type, error=None, error_at=None)
         taken.append(row)
     save(connection, taken, ())
     return taken, list(known.values())
