@@ -13,6 +13,7 @@ import pytest
 
 from inverterproto_cli.server.logs import Log
 from inverterproto_cli.sinks.outward import Outward
+from inverterproto_cli.sinks.pages import Pages
 from inverterproto_cli.sinks.settings import Configured
 from inverterproto_cli.sinks.sink import RefusedError, Sink, Surroundings, TroubleError
 from inverterproto_cli.store import Reader, Store
@@ -264,6 +265,13 @@ async def test_trouble_reaches_the_log(tmp_path: Path) -> None:
     assert [one.levelno for one in lines.records if "no route" in one.getMessage()] == [
         logging.WARNING
     ]
+
+
+async def test_of_a_store_that_cannot_be_read_the_name_is_known_at_least(tmp_path: Path) -> None:
+    pages = Pages(tmp_path / "none.db")
+    assert pages.identity("deye", "2301234567", "2712345678")[2:4] == ("inverter", "Solarman")
+    assert pages.identity("alphaess", "AL1")[:4] == ("alphaess", "AL1", "battery", "AlphaESS")
+    assert pages.logger("2712345678")[:3] == ("deye", "2712345678", "logger")
 
 
 async def test_a_sink_that_cannot_be_made_is_a_wrong_use(tmp_path: Path) -> None:

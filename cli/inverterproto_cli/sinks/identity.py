@@ -22,6 +22,15 @@ def identity_of(reader: Reader, serial: str, family: str) -> Identity:
     return Identity(family, serial, "inverter", manufacturer, known.kind, known.firmware, via)
 
 
+def by_name(what: str, serial: str) -> Identity:
+    """Return what a device's family tells alone; `what` may also be `"logger"`."""
+    if what == "alphaess":
+        return Identity(what, serial, "battery", "AlphaESS")
+    if what == "logger":
+        return Identity("deye", serial, "logger", _STICK, "logger stick")
+    return Identity(what, serial, "inverter", _STICK)
+
+
 def logger_of(reader: Reader, serial: str) -> Identity:
     """Return what the store knows of a logger stick."""
     device = reader.device("deye", serial)

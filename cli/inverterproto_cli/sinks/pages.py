@@ -20,7 +20,7 @@ from typing import NamedTuple
 from inverterproto.families import FAMILIES
 from inverterproto.quantity import Number
 from inverterproto.reading import Reading
-from inverterproto_cli.sinks.identity import identity_of, logger_of
+from inverterproto_cli.sinks.identity import by_name, identity_of, logger_of
 from inverterproto_cli.sinks.sink import Entry, Identity
 from inverterproto_cli.store.reader import Kept, Reader
 from inverterproto_cli.store.schema import StoreError
@@ -178,7 +178,7 @@ class Pages:
         try:
             found = find(self._opened(), serial)
         except (StoreError, sqlite3.Error, OSError):
-            return Identity(what, serial, "", "")
+            return by_name(what, serial)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known[what, serial] = now, found
