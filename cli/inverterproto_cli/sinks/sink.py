@@ -73,6 +73,10 @@ class TroubleError(Exception):
     """
 
 
+class TooSlowError(TroubleError):
+    """The other side did not answer in time: a smaller batch may be what it can take."""
+
+
 class RefusedError(Exception):
     """The other side refuses what it was given, and would refuse it again.
 
