@@ -8,9 +8,10 @@ connection only as long as one request follows the other: a reading a minute fin
 connections closed, in the middle of being closed at worst.
 
 *Everything has a bound.* A body is as large as `Poster.room`, which halves when the other side
-says that it is too large (413), and grows again by and by, as what stood in between may be gone; a
-request has a time, and where no answer comes in it, that is told apart (`TooSlowError`); of an
-answer no more is read than shows what was wrong. An answer that is cut off in the middle is no answer: what was sent comes again.
+says that it is too large (413), and grows again by and by: what stood in between may be gone. A
+request has a time, and where no answer comes in it, that is told apart (`TooSlowError`). Of an
+answer no more is read than shows what was wrong. An answer that is cut off in the middle is no
+answer: what was sent comes again.
 
 *No line holds a secret.* A server is shown by scheme, host and port alone: a user, a query, and
 with webhooks a path may be secret. Whatever it says is taken for hostile: secrets that it repeats
