@@ -43,8 +43,11 @@ _STRAY = (
     f"record.id IN (SELECT id FROM record WHERE known = 1 AND time < {CALENDAR[0]:f} "  # noqa: S608
     f"UNION ALL SELECT id FROM record WHERE known = 1 AND time >= {CALENDAR[1]:f})"
 )
-UNDATED = ("record.time IS NULL", _STRAY)
-"""Conditions of what has no date; the second is met in damaged files only. An index finds each."""
+UNDATED = ("record.known = 1 AND record.time IS NULL", _STRAY)
+"""Conditions of what is known and has no date; the second is met in damaged files only.
+
+An index finds each: so the second does not say again that it is known, which would lead to another.
+"""
 
 
 class Kept(NamedTuple):
@@ -231,7 +234,7 @@ class Reader:
         )
         return dated, *(
             self._pages(
-                f"WHERE record.known = 1 AND {undated} AND record.id < ? "
+                f"WHERE {undated} AND record.id < ? "
                 f"AND record.arrival >= ? AND record.arrival < ? {whose}"
                 "ORDER BY record.id DESC LIMIT ?",
                 (_LAST,),
@@ -256,7 +259,7 @@ class Reader:
         )
         return dated, *(
             self._pages(
-                f"WHERE record.known = 1 AND {undated} AND record.id > ? "
+                f"WHERE {undated} AND record.id > ? "
                 f"AND record.arrival >= ? AND record.arrival < ? {whose}"
                 "ORDER BY record.id LIMIT ?",
                 (-1,),

@@ -22,7 +22,7 @@ _ROW = (
 )
 _DATED = "WHERE known = 1 AND (time, id) > (?, ?) AND (time, id) <= (?, ?) "
 _UNDATED = tuple(
-    f"WHERE known = 1 AND {undated} AND id > ? AND id <= ? AND arrival >= ? AND arrival < ? "
+    f"WHERE {undated} AND id > ? AND id <= ? AND arrival >= ? AND arrival < ? "
     for undated in UNDATED
 )
 
