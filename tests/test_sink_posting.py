@@ -1,5 +1,6 @@
 """What the sinks that POST share, apart from any of them."""
 
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -10,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inverterproto_cli.extra import MissingExtra
+from inverterproto_cli.sinks import posting
 from inverterproto_cli.sinks.influx import INFLUX
 from inverterproto_cli.sinks.posting import fitting, json_bytes
-from inverterproto_cli.sinks.sink import SinkType, TroubleError
+from inverterproto_cli.sinks.sink import SinkType, TooSlowError, TroubleError
 from inverterproto_cli.sinks.splunk import SPLUNK
 from inverterproto_cli.sinks.target import parse_target
 from inverterproto_cli.sinks.webhook import WEBHOOK
-from tests.posts import Answering, Around, entry, hang_up, opened, served, settings
+from tests.posts import Answering, Around, entry, hang_up, never, opened, served, settings
 
 TYPES = [INFLUX, SPLUNK, WEBHOOK]
 GIVEN: dict[str, Any] = {"url": "http://127.0.0.1:1", "token": "t"}
@@ -84,6 +86,64 @@ async def test_a_server_that_speaks_no_http_is_told() -> None:
     async with served(babble) as place, opened(WEBHOOK, url=f"http://{place}") as sink:
         with pytest.raises(TroubleError, match="does not speak HTTP"):
             await sink.deliver([entry()])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+async def test_who_does_not_answer_in_time_is_told_apart_from_who_is_not_there(
+    kind: SinkType,
+) -> None:
+    async with served(Answering(never)) as place:
+        for where, slow in ((place, True), ("127.0.0.1:1", False)):
+            sink = kind.open({**of(kind), "url": f"http://{where}", "timeout": 0.3}, Around())
+            with pytest.raises(TroubleError) as told:
+                await sink.deliver([entry()])
+            assert isinstance(told.value, TooSlowError) is slow
+            await sink.close()
+
+
+@pytest.mark.asyncio
+async def test_no_connection_in_time_is_not_the_fault_of_what_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A listener whose queue is full answers no one who wants to connect."""
+    monkeypatch.setattr(posting, "_CONNECT", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            async with opened(WEBHOOK, url=f"http://127.0.0.1:{port}/") as sink:
+                with pytest.raises(TroubleError) as told:
+                    await sink.deliver([entry()])
+    assert "no connection within 0.2 s" in str(told.value)
+    assert not isinstance(told.value, TooSlowError)
+
+
+@pytest.mark.asyncio
+async def test_after_one_body_that_was_too_large_they_grow_again() -> None:
+    answering = Answering(web.Response(status=413))
+    batch = [entry(number) for number in range(8)]
+    async with served(answering) as place, opened(WEBHOOK, url=f"http://{place}/") as sink:
+        arrived = [await sink.deliver(batch) for _ in range(10 * posting._GROWING)]
+    assert arrived[0] < len(batch)
+    assert arrived[-1] == len(batch)
+    assert sink._poster.room <= posting.ROOM
+
+
+@pytest.mark.asyncio
+async def test_bodies_never_grow_beyond_their_bound_and_not_by_what_was_not_taken() -> None:
+    answering = Answering(web.Response(status=413))
+    batch = [entry(number) for number in range(8)]
+    async with served(answering) as place, opened(WEBHOOK, url=f"http://{place}/") as sink:
+        await sink.deliver(batch)
+        small, answering.usual = sink._poster.room, 500
+        for _ in range(3 * posting._GROWING):
+            with pytest.raises(TroubleError):
+                await sink.deliver(batch)
+        assert sink._poster.room == small
+        answering.usual = 200
+        for _ in range(20 * posting._GROWING):
+            await sink.deliver(batch)
+    assert sink._poster.room == posting.ROOM
 
 
 @pytest.mark.asyncio

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from inverterproto.quantity import QUANTITIES
 from inverterproto_cli.sinks import splunk
-from inverterproto_cli.sinks.sink import RefusedError, TroubleError
+from inverterproto_cli.sinks.sink import RefusedError, TooSlowError, TroubleError
 from inverterproto_cli.sinks.splunk import SPLUNK, event
 from tests.posts import (
     SERIAL,
@@ -276,6 +276,16 @@ class TestAcknowledgement:
             with pytest.raises(TroubleError):
                 await sink.deliver([entry(3)])
         assert numbers(stub) == [1, 2, 3], "another batch is another"
+
+    async def test_who_is_slow_to_tell_of_an_acknowledgement_is_sent_nothing_anew(self) -> None:
+        stub = SplunkStub(acknowledge=True, patience=1)
+        stub.turns.extend([None, None, never])  # whether it can, the batch, whether it is indexed
+        async with served(stub) as place, hec(place, acknowledge=True, timeout=0.5) as sink:
+            with pytest.raises(TroubleError, match="no answer within") as told:
+                await sink.deliver([entry(1), entry(2)])
+            assert not isinstance(told.value, TooSlowError), "a smaller batch would be another one"
+            assert await sink.deliver([entry(1), entry(2)]) == 2
+        assert numbers(stub) == [1, 2]
 
     async def test_a_token_that_cannot_acknowledge_is_told_before_any_event_is_sent(self) -> None:
         stub = SplunkStub()

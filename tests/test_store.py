@@ -211,7 +211,7 @@ async def test_reading_follows_an_index_however_it_is_asked(path: Path) -> None:
             list(reader.unknown())
             reader._connection.set_trace_callback(None)
             looks = [text for text in asked if "FROM record" in text]
-            assert len(looks) == 12
+            assert len(looks) == 17
             for text in looks:
                 [*plan] = reader._connection.execute(
                     f"EXPLAIN QUERY PLAN {text.replace('Inf', '9e999')}"

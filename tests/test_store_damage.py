@@ -1,6 +1,7 @@
 """Stores that are damaged, removed or replaced, at the start and under way: the server goes on."""
 
 import asyncio
+import json
 import shutil
 import sqlite3
 import threading
@@ -88,6 +89,14 @@ EDITS = {
     "a number that is none": "UPDATE record SET number = 'abc' WHERE id = 1",
     "a number in bytes": "UPDATE record SET number = x'ff' WHERE id = 1",
     "an arrival that is none": "UPDATE record SET arrival = 'abc'",
+    "an arrival beyond the calendar": "UPDATE record SET arrival = 1e300",
+    "an endless arrival": "UPDATE record SET arrival = 9e999, repeated_at = -9e999",
+    "times of measuring that are none": "UPDATE record SET time = 'abc'",
+    "times of measuring beyond the calendar": "UPDATE record SET time = 1e300",
+    "times of measuring just beyond the calendar": "UPDATE record SET time = 253402300799.9999",
+    "times of measuring before the calendar": "UPDATE record SET time = -1e300",
+    "endless times of measuring": "UPDATE record SET time = 9e999",
+    "devices of another age": "UPDATE device SET first = -1e300, last = 1e300",
     "an unknown source": "UPDATE record SET source = 'xyz'",
     "a source that is no text": "UPDATE record SET source = CAST(x'ff' AS TEXT)",
     "an undated frame that is none":
@@ -113,9 +122,42 @@ async def test_bad_values_cost_themselves_alone(path: Path, what: str) -> None:
         assert not served.counts["ended: fault"]
         assert not served.lines.of("fault")
         assert not served.lines.of("store-damaged")
-    for arguments in (["devices"], ["readings"], ["readings", "--json"], ["unknown"]):
+    looks: list[list[str | Path]] = [
+        ["devices"],
+        ["devices", "--json"],
+        ["readings"],
+        ["readings", "--json"],
+        ["readings", "--csv", "--oldest-first"],
+        ["unknown"],
+        ["sinks"],
+        ["export", "--frames", "-o", path.with_name("frames.jsonl")],
+    ]
+    names = ("e.csv", "e.jsonl", "e.parquet", "e.lp")
+    looks.extend(["export", "-o", path.with_name(name)] for name in names)
+    for arguments in looks:
         ended = invoke(*arguments, "--store", path)
         assert ended.code == 0, (arguments, ended.err)
+
+
+@pytest.mark.parametrize("what", ["1e300", "-1e300", "9e999", "-1", "253402300799.9999", "'abc'"])
+async def test_a_time_that_has_no_date_is_unknown_and_hides_no_other(path: Path, what: str) -> None:
+    async with opened(path, Told()) as store:
+        for number in range(1, 1201):
+            store.keep(record(number, kind="data", frame=DATA), NOW + number)
+            store.date(dated(number))
+    edit(path, f"UPDATE record SET time = {what} WHERE id % 2 = 0 OR id > 1100")  # noqa: S608 - ours
+    with Reader(path) as reader:
+        for oldest_first in (False, True):
+            found = list(reader.newest(oldest_first=oldest_first))
+            assert sorted(kept.id for kept in found) == list(range(1, 1201))
+            assert {kept.time is None for kept in found if kept.id % 2 == 0} == {True}
+            assert {kept.time is None for kept in found if kept.id in range(1, 1100, 2)} == {False}
+    shown = invoke("readings", "--json", "--store", path).out.splitlines()
+    out = path.with_name("out.jsonl")
+    assert invoke("export", "-o", out, "--store", path, "--quiet").code == 0
+    for lines in (shown, out.read_text().splitlines()):
+        times = [json.loads(line)["time"] for line in lines]
+        assert (len(times), times.count(None)) == (1200, 650)
 
 
 async def test_what_was_known_and_cannot_be_read_is_told(path: Path) -> None:

@@ -18,14 +18,18 @@ ever written anew. A new day begins with the columns of the newest table, so a s
 the first day has one for each time that a device shows something new. One table a day holds all
 devices: a spreadsheet filters by device and kind, and nobody needs to know which kind has what.
 
-*In a thread.* All of it runs in one thread at a time; other sinks do not wait for the disk.
+*In a thread.* All of it runs in one thread at a time; other sinks do not wait for the disk. When
+the sink is closed, a thread that waits for another program ends at once; one that a disk holds up
+is left behind, which for the files is as if the program had been killed.
 """
 
 import asyncio
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from threading import Lock
@@ -33,8 +37,9 @@ from typing import Any, TypeVar
 
 from inverterproto.quantity import lookup
 from inverterproto_cli.csv_table import IDENTITY, cell, in_order
+from inverterproto_cli.sinks import daemon_thread
 from inverterproto_cli.sinks.day_files import Addition
-from inverterproto_cli.sinks.folder import Folder
+from inverterproto_cli.sinks.folder import LOOK, Folder
 from inverterproto_cli.sinks.sink import Entry, Setting, SinkType, Surroundings, TroubleError
 from inverterproto_cli.sinks.stand_ins import SALT, Sanitizer, key_of
 
@@ -87,23 +92,33 @@ class Files:
         return await self._in_thread(self._test, entry)
 
     async def close(self) -> None:
-        """Wait until the thread is through."""
+        """Wait until the thread is through, which is soon, or else leave it behind."""
+        self._folder.ending.set()
         if self._work is not None:
-            await asyncio.wait([self._work])
+            await daemon_thread.ended(self._work)
 
     async def _in_thread(self, job: Callable[[_What], _Result], what: _What) -> _Result:
-        work = asyncio.ensure_future(asyncio.to_thread(self._do, job, what))
-        self._work = work
+        self._work = work = daemon_thread.begin(partial(self._do, job, what))
         # Who is cancelled leaves the thread at work: `close` waits for it.
         return await asyncio.shield(work)
 
     def _do(self, job: Callable[[_What], _Result], what: _What) -> _Result:
         """Do something in the folder; its troubles become lines for people."""
         try:
-            with self._turn, self._folder.turn():
+            with self._alone(), self._folder.turn():
                 return job(what)
         except OSError as error:
             raise TroubleError(self._told(error)) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let no thread of somebody who was cancelled work meanwhile; end when it is closed."""
+        while not self._turn.acquire(timeout=LOOK):
+            self._folder.go_on()
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _told(self, error: OSError) -> str:
         place = self._folder.path

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from time import monotonic, sleep, time
+from threading import Event
+from time import monotonic, time
 from typing import NamedTuple
 
 from inverterproto_cli.sinks.day_files import PACKED, DayFiles
@@ -29,6 +30,8 @@ from inverterproto_cli.store.retention import EVENLY, LEAP
 LOCK = ".inverterproto.lock"
 PATIENCE = 30.0
 """Seconds for which another program's batch is waited for."""
+LOOK = 0.05
+"""Seconds between looks whether it has ended."""
 _match = re.compile(
     r"readings-(\d{4}-\d\d-\d\d)(?:\.([1-9]\d{0,5}))?\.(jsonl|csv)(\.gz)?", re.ASCII
 ).fullmatch
@@ -78,11 +81,15 @@ class Folder:
         mode: who may read its files.
         pack: whether days that are over are packed.
         keep_days: what is older is removed; nothing if None.
+
+    Attributes:
+        ending: set when nobody is to be waited for any more.
     """
 
     def __init__(self, path: Path, mode: int, *, pack: bool, keep_days: int | None) -> None:
         self.path = path
         self.files = DayFiles(mode)
+        self.ending = Event()
         self._mode = mode
         self._pack = pack
         self._keep_days = keep_days
@@ -101,10 +108,19 @@ class Folder:
             while not _lock(lock):
                 if monotonic() > until:
                     raise OSError(0, "another program writes into it, and does not end")
-                sleep(0.05)
+                self.go_on(LOOK)
             yield
         finally:
             os.close(lock)
+
+    def go_on(self, wait: float = 0.0) -> None:
+        """Wait for some seconds, unless it ends.
+
+        Raises:
+            OSError: it does.
+        """
+        if self.ending.wait(wait):
+            raise OSError(0, "somebody else writes into it, and this program ends")
 
     def places(self) -> list[Place]:
         """Return all files of ours; those of one form by their days."""

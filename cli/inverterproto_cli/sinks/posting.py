@@ -8,8 +8,10 @@ connection only as long as one request follows the other: a reading a minute fin
 connections closed, in the middle of being closed at worst.
 
 *Everything has a bound.* A body is as large as `Poster.room`, which halves when the other side
-says that it is too large (413); a request has a time; of an answer no more is read than shows what
-was wrong. An answer that is cut off in the middle is no answer: what was sent comes again.
+says that it is too large (413), and grows again by and by: what stood in between may be gone. A
+request has a time, and where no answer comes in it, that is told apart (`TooSlowError`). Of an
+answer no more is read than shows what was wrong. An answer that is cut off in the middle is no
+answer: what was sent comes again.
 
 *No line holds a secret.* A server is shown by scheme, host and port alone: a user, a query, and
 with webhooks a path may be secret. Whatever it says is taken for hostile: secrets that it repeats
@@ -30,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 from inverterproto_cli.extra import MissingExtra
-from inverterproto_cli.sinks.sink import Setting, Surroundings, TroubleError
+from inverterproto_cli.sinks.sink import Setting, Surroundings, TooSlowError, TroubleError
 from inverterproto_cli.sinks.target import Target, without_user
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 ROOM = 1 << 20
 """Bytes of a body before it is packed."""
+_GROWING = 10
+"""After so many bodies that were taken a larger one is tried, where one was too large before."""
 _READ = 1 << 16  # bytes of an answer
 _SHOWN = 300  # characters of what a server says
 _CONNECT = 10.0  # seconds
@@ -134,6 +138,7 @@ class Poster:
         _need_aiohttp(kind)
         self.kind = kind
         self.room = ROOM
+        self._taken = 0  # bodies since the room changed
         self._target = target
         if not all(value.isprintable() for value in headers.values()):
             raise ValueError(f"{kind}: what goes into a header must be one line, a token too")
@@ -172,7 +177,11 @@ class Poster:
             ) as response:
                 answer = await _read(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self.trouble(self._reason(error)) from None
+            told = self.trouble(self._reason(error))
+            # Where not even a connection comes about, the size of what is sent is not to blame.
+            connected = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            slow = isinstance(error, TimeoutError) and connected
+            raise TooSlowError(str(told)) if slow else told from None
         self._heed(answer)
         return answer
 
@@ -192,8 +201,17 @@ class Poster:
             count = fitting(pieces, self.room)
             answer = await self.post(url, join(pieces[:count]), headers)
             if answer.status != 413 or count == 1:
+                self._grow(answer)
                 return count, answer
-            self.room = sum(map(len, pieces[:count])) // 2
+            self.room, self._taken = sum(map(len, pieces[:count])) // 2, 0
+
+    def _grow(self, answer: Answer) -> None:
+        """Try more at once after a while: what was too large once need not be so for ever."""
+        if self.room >= ROOM or not 200 <= answer.status < 300:
+            return
+        self._taken += 1
+        if self._taken >= _GROWING:
+            self.room, self._taken = min(max(2 * self.room, 1), ROOM), 0
 
     def trouble(self, text: str) -> TroubleError:
         """Return the error that says something of this server."""
@@ -271,6 +289,8 @@ class Poster:
                 return (
                     f"no connection: {os.strerror(number) if number else 'none of its addresses'}"
                 )
+            case aiohttp.ConnectionTimeoutError():
+                return f"no connection within {_CONNECT:g} s"
             case TimeoutError():
                 return f"no answer within {self._seconds:g} s"
             case aiohttp.ServerDisconnectedError() | ConnectionError():

@@ -29,6 +29,8 @@ from inverterproto_cli.sinks.sink import (
     Setting,
     SinkType,
     Surroundings,
+    TooSlowError,
+    TroubleError,
 )
 from inverterproto_cli.sinks.target import Target, parse_target
 
@@ -206,7 +208,11 @@ class SplunkSink:
         """Return whether something is acknowledged."""
         assert self._acknowledging is not None  # noqa: S101 - asked for only then
         body = json_bytes({"acks": [number]})
-        answer = await self._poster.post(self._acknowledging[0], body, self._headers)
+        try:
+            answer = await self._poster.post(self._acknowledging[0], body, self._headers)
+        except TooSlowError as error:
+            # The batch is there already: a smaller one would be sent anew.
+            raise TroubleError(str(error)) from None
         acks = answer.json().get("acks")
         if answer.status != 200 or not isinstance(acks, dict):
             raise self._trouble(answer)

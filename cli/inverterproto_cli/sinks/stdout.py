@@ -14,9 +14,11 @@ import os
 import select
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 
+from inverterproto_cli.sinks import daemon_thread
 from inverterproto_cli.sinks.sink import Entry, Setting, SinkType, Surroundings, TroubleError
 
 PATIENCE = 30.0
@@ -54,16 +56,16 @@ class Stdout:
         return 'a line with "test": true on standard output'
 
     async def close(self) -> None:
-        """Wait until the thread is through, which is soon."""
+        """Wait until the thread is through, which is soon, or else leave it behind."""
         self._ending = True
         if self._work is not None:
-            await asyncio.wait([self._work])
+            await daemon_thread.ended(self._work)
 
     async def _in_thread(self, lines: list[bytes]) -> int:
         """Write lines; return how many of them are written whole, one at least."""
         if self._work is not None and not self._work.done():
             await asyncio.wait([self._work])  # of somebody who was cancelled
-        self._work = asyncio.ensure_future(asyncio.to_thread(self._write, lines))
+        self._work = daemon_thread.begin(partial(self._write, lines))
         # Who is cancelled leaves the thread at work: `close` waits for it.
         return await asyncio.shield(self._work)
 

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple, Self
 from inverterproto.errors import ProtocolError
 from inverterproto.families import FAMILIES
 from inverterproto.reading import Dated, Reading, TimeSource
-from inverterproto_cli.store.schema import DEVICE_COLUMNS, open_for_reading, state_of
+from inverterproto_cli.store.schema import (
+    CALENDAR,
+    DEVICE_COLUMNS,
+    arrival_of,
+    open_for_reading,
+    state_of,
+    time_of,
+)
 from inverterproto_cli.store.sinks import SetAside, SinkRow, all_set_aside, all_sinks
 
 PAGE = 500
@@ -21,16 +28,26 @@ _LAST = 1 << 62
 """No record has so great a number."""
 
 _KEPT = (
-    "SELECT record.id, CAST(record.number AS INTEGER), CAST(record.family AS TEXT), "
+    "SELECT record.id, CAST(record.number AS INTEGER), CAST(record.family AS TEXT), "  # noqa: S608
     "CAST(record.kind AS TEXT), CAST(device.serial AS TEXT), CAST(carrier.serial AS TEXT), "
     "CAST(record.sender AS TEXT), record.historic, CAST(record.answered AS TEXT), "
-    "CAST(record.arrival AS REAL), CAST(record.stamp AS REAL), CAST(record.time AS REAL), "
+    f"{arrival_of('record.arrival')}, CAST(record.stamp AS REAL), {time_of('record.time')}, "
     "CAST(record.source AS TEXT), CAST(record.clock_offset AS REAL), record.repeated, "
-    "CAST(record.repeated_at AS REAL), record.masked, CAST(record.frame AS BLOB) FROM record "
+    f"{time_of('record.repeated_at')}, record.masked, CAST(record.frame AS BLOB) FROM record "
     "LEFT JOIN device ON device.id = record.device "
     "LEFT JOIN device AS carrier ON carrier.id = record.via "
 )
-"""Whatever happened to the file, a column has the type that it should have."""
+"""Whatever happened to the file, a column has the type that it should have, and a time a date."""
+
+_STRAY = (
+    f"record.id IN (SELECT id FROM record WHERE known = 1 AND time < {CALENDAR[0]:f} "  # noqa: S608
+    f"UNION ALL SELECT id FROM record WHERE known = 1 AND time >= {CALENDAR[1]:f})"
+)
+UNDATED = ("record.known = 1 AND record.time IS NULL", _STRAY)
+"""Conditions of what is known and has no date; the second is met in damaged files only.
+
+An index finds each: so the second does not say again that it is known, which would lead to another.
+"""
 
 
 class Kept(NamedTuple):
@@ -204,33 +221,35 @@ class Reader:
 
     def _walk(
         self, device: int | None, span: tuple[float, float], page: int
-    ) -> tuple[Iterator[Kept], Iterator[Kept]]:
+    ) -> tuple[Iterator[Kept], ...]:
         """Return the dated and the undated records of a device, or of all, the newest first."""
         whose, values = _whose(device)
-        since, until = span
+        since, until = dated_span(span)
         dated = self._pages(
             "WHERE record.known = 1 AND (record.time, record.id) < (?, ?) AND record.time >= ? "
             f"{whose}ORDER BY record.time DESC, record.id DESC LIMIT ?",
-            (until, -1 if until < inf else _LAST),
+            (until, -1),
             lambda kept: (kept.time, kept.id),
             (since, *values, page),
         )
-        undated = self._pages(
-            "WHERE record.known = 1 AND record.time IS NULL AND record.id < ? "
-            f"AND record.arrival >= ? AND record.arrival < ? {whose}"
-            "ORDER BY record.id DESC LIMIT ?",
-            (_LAST,),
-            lambda kept: (kept.id,),
-            (*span, *values, page),
+        return dated, *(
+            self._pages(
+                f"WHERE {undated} AND record.id < ? "
+                f"AND record.arrival >= ? AND record.arrival < ? {whose}"
+                "ORDER BY record.id DESC LIMIT ?",
+                (_LAST,),
+                lambda kept: (kept.id,),
+                (*span, *values, page),
+            )
+            for undated in UNDATED
         )
-        return dated, undated
 
     def _ascend(
         self, device: int | None, span: tuple[float, float], page: int
-    ) -> tuple[Iterator[Kept], Iterator[Kept]]:
+    ) -> tuple[Iterator[Kept], ...]:
         """Return the dated and the undated records of a device, or of all, the oldest first."""
         whose, values = _whose(device)
-        since, until = span
+        since, until = dated_span(span)
         dated = self._pages(
             "WHERE record.known = 1 AND (record.time, record.id) > (?, ?) AND record.time < ? "
             f"{whose}ORDER BY record.time, record.id LIMIT ?",
@@ -238,14 +257,17 @@ class Reader:
             lambda kept: (kept.time, kept.id),
             (until, *values, page),
         )
-        undated = self._pages(
-            "WHERE record.known = 1 AND record.time IS NULL AND record.id > ? "
-            f"AND record.arrival >= ? AND record.arrival < ? {whose}ORDER BY record.id LIMIT ?",
-            (-1,),
-            lambda kept: (kept.id,),
-            (*span, *values, page),
+        return dated, *(
+            self._pages(
+                f"WHERE {undated} AND record.id > ? "
+                f"AND record.arrival >= ? AND record.arrival < ? {whose}"
+                "ORDER BY record.id LIMIT ?",
+                (-1,),
+                lambda kept: (kept.id,),
+                (*span, *values, page),
+            )
+            for undated in UNDATED
         )
-        return dated, undated
 
     def _pages(
         self,
@@ -294,9 +316,9 @@ class Reader:
         """
         time: float | None = self._connection.execute(
             "SELECT CAST(max(time) AS REAL) FROM (SELECT time FROM record WHERE known = 1 "
-            "AND device = ? AND time IS NOT NULL AND kind = ? AND historic = 0 AND number < ? "
-            "ORDER BY time DESC LIMIT 1)",
-            (device, kind, before),
+            "AND device = ? AND time >= ? AND time < ? AND kind = ? AND historic = 0 "
+            "AND number < ? ORDER BY time DESC LIMIT 1)",
+            (device, *CALENDAR, kind, before),
         ).fetchone()[0]
         return time
 
@@ -321,6 +343,11 @@ class Reader:
         """Return how many records there are."""
         count: int = self._connection.execute("SELECT count(*) FROM record").fetchone()[0]
         return count
+
+
+def dated_span(span: tuple[float, float]) -> tuple[float, float]:
+    """Return the part of a span in which times have a date."""
+    return max(span[0], CALENDAR[0]), min(span[1], CALENDAR[1])
 
 
 def _whose(device: int | None) -> tuple[str, tuple[int, ...]]:

@@ -109,9 +109,24 @@ MIGRATIONS: Sequence[str] = (_FIRST, _REQUESTS, _SINKS)
 """What makes of each version the next one; their count is the present version."""
 
 
+CALENDAR = (0.0, 253_402_300_799.0)
+"""Of times in unix seconds, the first, and the end: what is beyond has no date."""
+
+
+def time_of(column: str) -> str:
+    """Return a time as it is read: null if it is none, or beyond the calendar."""
+    first, end = CALENDAR
+    return f"CASE WHEN {column} >= {first:f} AND {column} < {end:f} THEN CAST({column} AS REAL) END"
+
+
+def arrival_of(column: str) -> str:
+    """Return a time that is always told as it is read: 0, as of what is no number."""
+    return f"coalesce({time_of(column)}, 0.0)"
+
+
 DEVICE_COLUMNS = (
     "id, CAST(family AS TEXT), CAST(serial AS TEXT), CAST(via AS TEXT), "
-    "CAST(first AS REAL), CAST(last AS REAL), CAST(answered AS TEXT)"
+    f"{arrival_of('first')}, {arrival_of('last')}, CAST(answered AS TEXT)"
 )
 """What is known of a device; whatever happened to the file, each of the type it should have."""
 

@@ -10,25 +10,28 @@ from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
 
-from inverterproto_cli.store.reader import Kept
+from inverterproto_cli.store.reader import UNDATED, Kept, dated_span
+from inverterproto_cli.store.schema import arrival_of, time_of
 
 EVERYTHING = 1 << 62
 """More than any store has: no record has so great a number."""
 _ROW = (
-    "SELECT CAST(time AS REAL), CAST(arrival AS REAL), CAST(family AS TEXT), CAST(kind AS TEXT), "
-    "historic, CAST(answered AS TEXT), CAST(source AS TEXT), CAST(frame AS BLOB) FROM record "
+    f"SELECT {time_of('time')}, {arrival_of('arrival')}, CAST(family AS TEXT), "  # noqa: S608 - ours
+    "CAST(kind AS TEXT), historic, CAST(answered AS TEXT), CAST(source AS TEXT), "
+    "CAST(frame AS BLOB) FROM record "
 )
 _DATED = "WHERE known = 1 AND (time, id) > (?, ?) AND (time, id) <= (?, ?) "
-_UNDATED = (
-    "WHERE known = 1 AND time IS NULL AND id > ? AND id <= ? AND arrival >= ? AND arrival < ? "
+_UNDATED = tuple(
+    f"WHERE {undated} AND id > ? AND id <= ? AND arrival >= ? AND arrival < ? "
+    for undated in UNDATED
 )
 
 _CAME = (
-    "WHERE record.id > ? AND record.id <= ? AND coalesce(time, arrival) >= ? "
-    "AND coalesce(time, arrival) < ? "
+    f"WHERE record.id > ? AND record.id <= ? AND coalesce({time_of('time')}, arrival) >= ? "
+    f"AND coalesce({time_of('time')}, arrival) < ? "
 )
 _FRAME = (
-    "SELECT CAST(arrival AS REAL), CAST(sender AS TEXT), CAST(device.serial AS TEXT), "
+    f"SELECT {arrival_of('arrival')}, CAST(sender AS TEXT), CAST(device.serial AS TEXT), "  # noqa: S608 - ours
     "CAST(carrier.serial AS TEXT), CAST(frame AS BLOB) FROM record "
     "LEFT JOIN device ON device.id = record.device "
     "LEFT JOIN device AS carrier ON carrier.id = record.via "
@@ -111,7 +114,7 @@ class Selection:
 
     def stretches(self, size: int) -> Iterator[Stretch]:
         """Yield stretches of so many records; the last one of each kind has what is left."""
-        since, until = self._span
+        since, until = dated_span(self._span)
         yield from self._cut(
             f"{_DATED}{self._whose}ORDER BY time, id ",
             "time, id",
@@ -120,9 +123,10 @@ class Selection:
             (),
             size,
         )
-        yield from self._cut(
-            f"{_UNDATED}{self._whose}ORDER BY id ", "id", (-1,), (EVERYTHING,), self._span, size
-        )
+        for undated in _UNDATED:
+            yield from self._cut(
+                f"{undated}{self._whose}ORDER BY id ", "id", (-1,), (EVERYTHING,), self._span, size
+            )
 
     def arrivals(self, size: int) -> Iterator[Stretch]:
         """Yield stretches of records, known or not, as they came."""

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from inverterproto_cli.store.schema import arrival_of, time_of
+
 MOST_SET_ASIDE = 1000
 """Readings of one sink that are kept when it has set them aside; of more, the last ones."""
 LONGEST_TEXT = 500
@@ -62,8 +64,8 @@ class SetAside(NamedTuple):
 
 COLUMNS = (
     "CAST(name AS TEXT), CAST(coalesce(type, name) AS TEXT), CAST(number AS INTEGER), "
-    "CAST(coalesce(since, 0) AS REAL), CAST(delivered AS INTEGER), CAST(left_out AS INTEGER), "
-    "CAST(set_aside AS INTEGER), CAST(last AS REAL), CAST(error AS TEXT), CAST(error_at AS REAL)"
+    f"{arrival_of('since')}, CAST(delivered AS INTEGER), CAST(left_out AS INTEGER), "
+    f"CAST(set_aside AS INTEGER), {time_of('last')}, CAST(error AS TEXT), {time_of('error_at')}"
 )
 _SAVE = """
 INSERT INTO sink
@@ -133,7 +135,7 @@ def remove(connection: sqlite3.Connection, name: str) -> bool:
 def all_set_aside(connection: sqlite3.Connection, name: str) -> list[SetAside]:
     """Return what a sink has set aside, in that order; `MOST_SET_ASIDE` at most."""
     rows = connection.execute(
-        "SELECT CAST(sink AS TEXT), CAST(number AS INTEGER), CAST(at AS REAL), "
+        f"SELECT CAST(sink AS TEXT), CAST(number AS INTEGER), {arrival_of('at')}, "  # noqa: S608
         "CAST(why AS TEXT), CAST(reading AS TEXT) FROM set_aside WHERE sink = ? ORDER BY id",
         (name,),
     )

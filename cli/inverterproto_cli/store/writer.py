@@ -22,6 +22,7 @@ from inverterproto_cli.store.retention import DEFAULT, Keep, Say
 from inverterproto_cli.store.schema import (
     DEVICE_COLUMNS,
     StoreError,
+    arrival_of,
     close_to_others,
     refuse_foreign,
     state_of,
@@ -169,7 +170,7 @@ class Store:
         self._next_device = max((row.id for row in self._devices.values()), default=0) + 1
         # Arrivals do not go back by more than some seconds (see `keeper.py`).
         self.newest = execute(
-            "SELECT coalesce(max(CAST(arrival AS REAL)), 0) FROM (SELECT arrival FROM record "
+            f"SELECT coalesce(max({arrival_of('arrival')}), 0) FROM (SELECT arrival FROM record "  # noqa: S608
             "ORDER BY id DESC LIMIT 1000)"
         ).fetchone()[0]
         self._states = self._load_states(connection)
