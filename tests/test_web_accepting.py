@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from inverterproto_cli.web import accepting
-from inverterproto_cli.web.accepting import Accepting
+from inverterproto_cli.web.accepting import SPARE, Accepting
 from inverterproto_cli.web.answers import told
 from tests.serving import Clock, until
 
@@ -42,12 +42,14 @@ class Open(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(monkeypatch: pytest.MonkeyPatch, most: int = 10) -> AsyncIterator[Open]:
+async def opened(
+    monkeypatch: pytest.MonkeyPatch, most: int = 10, of_one: int = 10
+) -> AsyncIterator[Open]:
     monkeypatch.setattr(accepting, "_EVERY", 0.01)
     held, ticks = asyncio.Event(), Ticks(1000.0)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        if request.path == "/slow":
+        if request.path in ("/slow", "/readyz"):
             await held.wait()
         if request.path == "/large":
             response = web.StreamResponse()
@@ -58,7 +60,10 @@ async def opened(monkeypatch: pytest.MonkeyPatch, most: int = 10) -> AsyncIterat
         return told("fine")
 
     one = socket.create_server(("127.0.0.1", 0))
-    made = Accepting(answer, most=most, longest=120.0, silent=30.0, ticks=ticks)
+    always = ("/healthz", "/readyz")
+    made = Accepting(
+        answer, always=always, most=most, of_one=of_one, longest=120.0, silent=30.0, ticks=ticks
+    )
     await made.open([one])
     try:
         yield Open(made, one.getsockname()[1], ticks, held)
@@ -84,24 +89,140 @@ async def head(reader: asyncio.StreamReader) -> bytes:
         return await reader.readuntil(b"\r\n\r\n")
 
 
-async def test_one_too_many_is_told_so_and_takes_the_place_of_one_that_leaves(
+def asking(path: bytes) -> bytes:
+    return ASK.replace(b"/ ", path + b" ")
+
+
+async def answered(made: Open, host: str, path: bytes = b"/") -> bytes:
+    """Return the head of what somebody else is answered, at another address of this machine."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", made.port, local_addr=(host, 0))
+    writer.write(asking(path))
+    found = await head(reader)
+    writer.close()
+    return found
+
+
+async def test_whoever_comes_takes_the_place_of_the_one_that_has_waited_longest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with opened(monkeypatch, most=2) as made:
-        some = [await made.connect() for _ in range(2)]
-        for reader, writer in some:
-            writer.write(ASK)
-            assert b"200 OK" in await head(reader)
-        reader, writer = await made.connect()
-        assert (await rest(reader)).startswith(b"HTTP/1.1 503 ")
-        writer.close()
-        some[0][1].close()
-        await until(lambda: len(made.accepting._http.connections) == 1)
+        some = []
+        for _ in range(2 + SPARE):
+            some.append(await made.connect())
+            some[-1][1].write(ASK)
+            assert b"200 OK" in await head(some[-1][0])
+            made.ticks.now += 1
+        some[0][1].write(ASK)  # so the second has waited longest
+        await some[0][0].readline()
+        assert b"200 OK" in await head(some[0][0])
         reader, writer = await made.connect()
         writer.write(ASK)
         assert b"200 OK" in await head(reader)
-        for each in (writer, some[1][1]):
-            each.close()
+        await rest(some[1][0])
+        for other in (some[0], *some[2:], (reader, writer)):
+            assert not other[0].at_eof()
+            other[1].close()
+        some[1][1].close()
+
+
+@pytest.mark.parametrize("path", [b"/", b"/healthz"])
+async def test_who_only_holds_places_holds_up_nobody(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(monkeypatch) as made:
+        some = [await made.connect() for _ in range(100)]
+        for host in ("127.0.0.1", "127.0.0.2"):
+            assert b"200 OK" in await answered(made, host, path)
+        assert len(made.accepting._http.connections) <= 10 + SPARE
+        for _, writer in some:
+            writer.close()
+
+
+async def test_among_those_who_hold_places_the_one_that_holds_most_gives_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened(monkeypatch) as made:
+        own = await asyncio.open_connection("127.0.0.1", made.port, local_addr=("127.0.0.2", 0))
+        await until(lambda: made.accepting._http.connections)
+        made.ticks.now += 1
+        some = [await made.connect() for _ in range(100)]
+        assert b"200 OK" in await answered(made, "127.0.0.3")
+        own[1].write(ASK)
+        assert b"200 OK" in await head(own[0]), "though it has waited longest"
+        for _, writer in (*some, own):
+            writer.close()
+
+
+async def test_while_all_that_may_be_asked_is_answered_health_is_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened(monkeypatch, most=4) as made:
+        some = [await made.connect() for _ in range(4)]
+        for _, writer in some:
+            writer.write(asking(b"/slow"))
+        await until(lambda: made.accepting._http.requests_count == 4)
+        assert b"503 " in await answered(made, "127.0.0.1")
+        for host in ("127.0.0.1", "127.0.0.2"):
+            assert b"200 OK" in await answered(made, host, b"/healthz")
+        idle = [await made.connect() for _ in range(3 * SPARE)]
+        assert b"200 OK" in await answered(made, "127.0.0.1", b"/healthz")
+        made.held.set()
+        for reader, writer in some:
+            assert b"200 OK" in await head(reader), "none of them gave way"
+            writer.close()
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_one_address_has_no_more_than_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(monkeypatch, of_one=3) as made:
+        some = [await made.connect() for _ in range(3)]
+        for _, writer in some:
+            writer.write(asking(b"/slow"))
+        await until(lambda: made.accepting._http.requests_count == 3)
+        assert b"503 " in await answered(made, "127.0.0.1")
+        assert b"200 OK" in await answered(made, "127.0.0.2")
+        for _, writer in some:
+            writer.close()
+
+
+async def test_one_too_many_where_none_can_give_way_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened(monkeypatch, most=1) as made:
+        some = [await made.connect() for _ in range(1 + SPARE)]
+        for _, writer in some:
+            writer.write(asking(b"/readyz"))  # held, and always answered
+        await until(lambda: made.accepting._http.requests_count == len(some))
+        reader, writer = await made.connect()
+        assert (await rest(reader)).startswith(b"HTTP/1.1 503 ")
+        for _, one in (*some, (reader, writer)):
+            one.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "whose"),
+    [
+        (("192.0.2.7", 4711), "192.0.2.7"),
+        (("2001:db8:1:2:3:4:5:6", 1, 0, 0), "2001:db8:1:2::/64"),
+        (("fe80::1%eth0", 1, 0, 2), "fe80::/64"),
+        (("::ffff:192.0.2.7", 1, 0, 0), "192.0.2.7"),
+        (None, ""),
+    ],
+)
+async def test_a_network_of_one_person_counts_as_one_address(
+    peer: tuple[object, ...] | None, whose: str
+) -> None:
+    assert accepting._neighbourhood(peer) == whose
+
+
+async def test_the_first_request_must_come_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(monkeypatch) as made:
+        reader, writer = await made.connect()
+        await until(lambda: made.accepting._http.connections)
+        made.ticks.now += accepting.FIRST + 1
+        assert await rest(reader) == b""
+        writer.close()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: local"])

@@ -221,3 +221,20 @@ class TestTheToken:
         shown = invoke("config", "proxy", "--json").out
         assert json.loads(shown)["proxy"]["http-token-file"]["value"] == "/etc/token"
         assert TOKEN not in shown
+
+
+def test_who_holds_connections_without_a_token_cannot_hide_that_the_server_lives(
+    tmp_path: Path,
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    with fake_server("--no-store", "--http", "0.0.0.0:0", "--http-token-file", token) as server:
+        found = re.search(r"http: http://0\.0\.0\.0:(\d+)/metrics", server.line("http: "))
+        assert found is not None
+        port = int(found[1])
+        held = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
+        assert get(port, "/healthz").status == get(port, "/readyz").status == 200
+        assert get(port, "/metrics", TOKEN).status == 200
+        for one in held:
+            one.close()
+        assert server.stop() == 0

@@ -47,6 +47,8 @@ _MOST_PIECES = 2 * MOST // PIECE
 _BACKLOG = 64
 _RETRY = {"Retry-After": "1"}
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_FOR_ALL = ("/healthz", "/readyz")
+"""What needs no token, and is answered whatever else is."""
 _UNREADABLE = (StoreError, sqlite3.Error, OSError)
 """What tells that the store cannot be read."""
 
@@ -102,7 +104,7 @@ class Page:
     async def open(self) -> None:
         """Answer, and follow what is measured."""
         self._reading, self._scraping = Worker("http-reading"), Worker("http-scraping")
-        self._accepting = Accepting(self._answer)
+        self._accepting = Accepting(self._answer, always=_FOR_ALL)
         await self._accepting.open(self._sockets)
         if self._outward.stored:
             self._following = asyncio.create_task(self._follow())
@@ -159,8 +161,7 @@ class Page:
             return refused(403, "asked for by a name that is not this machine's own: use localhost")
         if request.method not in ("GET", "HEAD"):
             return refused(405, "nothing can be changed here", {"Allow": "GET, HEAD"})
-        for_all = request.path in ("/healthz", "/readyz")
-        if not for_all and not self._is_trusted(request):
+        if request.path not in _FOR_ALL and not self._is_trusted(request):
             return refused(401, "the token is missing, or another", {"WWW-Authenticate": "Bearer"})
         if request.path not in self._responders:
             return refused(404, "there is nothing here", paths=list(self._responders))
