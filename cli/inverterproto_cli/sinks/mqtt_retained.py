@@ -1,8 +1,8 @@
 """What a broker retains of us: who we are, what each device is, how it is now, who was heard when.
 
 It is made of entries as they are published, or as the store recalls them, and is told again as a
-whole when a broker or Home Assistant may have forgotten it. What the store does not know any more is
-dropped before: a device that was forgotten does not come back.
+whole when a broker or Home Assistant may have forgotten it. What the store does not know any more
+is dropped before: a device that was forgotten does not come back.
 """
 
 from collections.abc import Callable, Iterator

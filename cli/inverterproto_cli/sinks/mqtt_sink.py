@@ -19,10 +19,10 @@ it goes, or the broker says it of a connection that we lost long ago, we say aga
 *What a broker refuses.* What it says of a message (too large, no such topic, a payload that it does
 not like) holds for that message; that we have no right or have used up a quota is trouble of ours,
 and nothing is set aside for it. With MQTT 3.1.1 a broker cannot say it, and may hang up; but a line
-breaks, too, and so does it for who is called as we are. So an entry at which some connections ended is
-tried alone, on a connection that was greeted and then was quiet for a while; if it ends at that one
-several times in a row (`mqtt_suspicion.py`), at the last of which the broker has just taken another entry, it is
-refused. If there is no other to be compared with, it is trouble.
+breaks, too, and so does it for who is called as we are. So an entry at which some connections ended
+is tried alone, on a connection that was greeted and then was quiet for a while; if it ends at that
+one several times in a row (`mqtt_suspicion.py`), at the last of which the broker has just taken
+another entry, it is refused. If there is no other to be compared with, it is trouble.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ and told one by one by the next greeting. A message at which connections end tho
 often as `MOST_ENDS`, is left out from then on, until it says something else.
 """
 
-import asyncio
+from asyncio import Future
 from collections.abc import Callable, Iterable
 
 from inverterproto_cli.sinks.mqtt_broker import Answer, Message
@@ -32,7 +32,7 @@ class Telling:
         self._say = say
         self._said: set[str] = set()
         self._connection: Connection | None = None
-        self._on_way: dict[asyncio.Future[Answer | None], Message] = {}
+        self._on_way: dict[Future[Answer | None], Message] = {}
         self._doubted: dict[str, int] = {}
         self._left_out: dict[str, bytes] = {}
 
@@ -50,7 +50,7 @@ class Telling:
         """Whether the broker has answered all that was told."""
         return all(one.done() and one.result() is not None for one in self._on_way)
 
-    def put(self, connection: Connection, message: Message) -> "asyncio.Future[Answer | None]":
+    def put(self, connection: Connection, message: Message) -> "Future[Answer | None]":
         """Tell something."""
         answer = connection.put(message)
         if connection is self._connection and not connection.ended.done():
@@ -109,7 +109,7 @@ class Telling:
         )
 
     def _look_at(
-        self, done: "asyncio.Future[Answer | None]", message: Message, connection: Connection
+        self, done: "Future[Answer | None]", message: Message, connection: Connection
     ) -> None:
         answer = None if done.cancelled() else done.result()
         if answer is None:
