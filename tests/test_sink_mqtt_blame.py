@@ -20,7 +20,8 @@ OTHER = "2309999999"
 
 async def end_of(one: MqttSink, entries: list[Entry], tries: int = 60) -> list[int]:
     """Deliver as a `Delivery` does; return the numbers of what was refused."""
-    left, refused = list(entries), []
+    left = list(entries)
+    refused: list[int] = []
     for _ in range(tries):
         if not left:
             return refused

@@ -14,7 +14,7 @@ from inverterproto_cli.sinks.states import FRESH, States
 from inverterproto_cli.store import Store
 from tests.brokers import Listener, mosquitto, needs_mosquitto, retained
 from tests.mqtt_sinks import settings, until
-from tests.sinking import of_logger, record, safe, stored
+from tests.sinking import FRAME, of_logger, record, safe, stored
 from tests.test_sinks_outward import outward
 
 INVERTER, LOGGER = "2301234567", "2712345678"
@@ -34,10 +34,13 @@ async def test_what_was_forgotten_and_cleared_does_not_come_back(tmp_path: Path)
         mqtt = Configured("mqtt", MQTT, settings(server.port), backfill=True)
         async with stored(tmp_path / "s.db") as store, outward(store, mqtt):
             put(store, 1, time() - 60)
-            frame = of_logger(int(GONE_LOGGER))
+            frame = of_logger(int(GONE_LOGGER), FRAME.replace(INVERTER.encode(), GONE.encode()))
             put(store, 2, time() - 50, device=GONE, via=GONE_LOGGER, frame=frame)
-            seen = f"inverterproto/deye/{GONE_LOGGER}/seen/state"
-            await until(lambda: seen in retained(server.port))
+            there, gone_too = (
+                f"inverterproto/deye/{logger}/seen/state" for logger in (LOGGER, GONE_LOGGER)
+            )
+            await until(lambda: {there, gone_too} <= retained(server.port).keys())
+            assert f"inverterproto/deye/{GONE}/data/state" in retained(server.port)
             gone = asyncio.Event()
             assert store.forget(GONE_LOGGER, lambda _db, _n: True, lambda _r: gone.set())
             await asyncio.wait_for(gone.wait(), 30)
@@ -47,11 +50,10 @@ async def test_what_was_forgotten_and_cleared_does_not_come_back(tmp_path: Path)
                     await asyncio.to_thread(listener.publish, topic, b"", retain=True)
                 listener.forget()
                 await asyncio.to_thread(listener.publish, "homeassistant/status", "online")
-                await asyncio.to_thread(listener.topic, f"inverterproto/deye/{LOGGER}/seen/state")
+                await asyncio.to_thread(listener.topic, there)
             assert not [topic for topic in retained(server.port) if is_gone(topic)]
             server.kill()
             server.start()
-            there = f"inverterproto/deye/{LOGGER}/seen/state"
             await until(lambda: there in retained(server.port))
             assert not [topic for topic in retained(server.port) if is_gone(topic)]
 

@@ -61,7 +61,6 @@ LARGEST_IN = 64 * 1024
 _SILENT = logging.getLogger("inverterproto.mqtt.silent")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
-
 Hear = Callable[[str, bytes, bool], object]
 """Is given the topic and the payload of what comes in, and whether it was retained."""
 

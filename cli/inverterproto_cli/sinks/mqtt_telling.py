@@ -6,13 +6,16 @@ and told one by one by the next greeting. A message at which connections end tho
 often as `MOST_ENDS`, is left out from then on, until it says something else.
 """
 
-from asyncio import Future
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from inverterproto_cli.sinks.mqtt_broker import Answer, Message
 from inverterproto_cli.sinks.mqtt_connection import Connection
 from inverterproto_cli.sinks.mqtt_options import Options
 from inverterproto_cli.sinks.sink import TroubleError
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 MOST_ENDS = 3
 """Connections in a row that a message may end."""
