@@ -46,10 +46,13 @@ class _Around:
     def logger(self, serial: str) -> Identity:
         return Identity("deye", serial, "logger", "Solarman")
 
-    def newest(self, reading: Reading, before: int) -> float | None:  # noqa: ARG002
+    def known(self) -> set[tuple[str, str]]:
+        return set()
+
+    def newest(self, reading: Reading, before: int, until: float) -> float | None:  # noqa: ARG002
         return None
 
-    def present(self) -> list[Entry]:
+    def present(self, until: float) -> list[Entry]:  # noqa: ARG002
         return []
 
     def say(self, event: str, text: str) -> None:

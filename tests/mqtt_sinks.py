@@ -25,6 +25,7 @@ class Around:
         stored: device and kind → the time of the newest that the store has.
         stands: what the store has as the present.
         identities: serial → what is known of it, if not what is usual.
+        gone: serials that the store does not know any more.
     """
 
     name = "mqtt"
@@ -34,8 +35,14 @@ class Around:
         self.stored: dict[tuple[str | None, str], float] = {}
         self.identities: dict[str | None, Identity] = {}
         self.stands: list[Entry] = []
+        self.gone: set[str] = set()
+        self._asked: set[tuple[str, str]] = set()
+
+    def known(self) -> set[tuple[str, str]]:
+        return {one for one in self._asked if one[1] not in self.gone}
 
     def identity(self, reading: Reading) -> Identity:
+        self._asked |= {(reading.family, reading.device or ""), (reading.family, reading.via or "")}
         if reading.device in self.identities:
             return self.identities[reading.device]
         serial = reading.device or ""
@@ -49,11 +56,12 @@ class Around:
     def logger(self, serial: str) -> Identity:
         return Identity("deye", serial, "logger", "Solarman", "logger stick", "MW_08_0501_1.58")
 
-    def newest(self, reading: Reading, before: int) -> float | None:  # noqa: ARG002
-        return self.stored.get((reading.device, reading.kind))
+    def newest(self, reading: Reading, before: int, until: float) -> float | None:  # noqa: ARG002 - of one age
+        time = self.stored.get((reading.device, reading.kind))
+        return None if time is None or time >= until else time
 
-    def present(self) -> list[Entry]:
-        return self.stands
+    def present(self, until: float) -> list[Entry]:
+        return [one for one in self.stands if (one.reading.time or 0.0) < until]
 
     def say(self, event: str, text: str) -> None:
         self.said.append((event, text))

@@ -49,10 +49,13 @@ class Around:
     def logger(self, serial: str) -> Identity:
         raise AssertionError(serial)
 
-    def newest(self, reading: Reading, before: int) -> float | None:
-        raise AssertionError((reading, before))
+    def known(self) -> set[tuple[str, str]]:
+        raise AssertionError
 
-    def present(self) -> list[Entry]:
+    def newest(self, reading: Reading, before: int, until: float) -> float | None:
+        raise AssertionError((reading, before, until))
+
+    def present(self, until: float) -> list[Entry]:  # noqa: ARG002
         return []
 
     def say(self, event: str, text: str) -> None:

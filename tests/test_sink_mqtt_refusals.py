@@ -47,7 +47,7 @@ async def test_a_reading_at_which_a_broker_hangs_up_is_refused_in_the_end(
     large = entry(3, NOW - 9, historic=True, status="x" * 3000)
     with mosquitto(tmp_path, limit) as server:
         async with sink(server.port, discovery=False) as one:
-            for _ in range(3):
+            for _ in range(5):
                 with pytest.raises(TroubleError):
                     await one.deliver([large, *many(2)])
             with pytest.raises(RefusedError, match="whenever this reading comes") as error:

@@ -315,7 +315,7 @@ async def test_what_a_sink_may_ask_is_answered_from_the_store(tmp_path: Path) ->
             (around,) = asked
             reading = entries[0].reading
             answers.extend((around.name, around.identity(reading), around.logger(reading.via)))
-            answers.extend(around.newest(reading, number) for number in (1, 3))
+            answers.extend(around.newest(reading, number, 1e12) for number in (1, 3))
             return await super().deliver(entries)
 
     sink = Asking()
@@ -341,7 +341,7 @@ async def test_a_sink_may_ask_for_the_newest_of_each_device_and_kind(tmp_path: P
             self.around = around
 
         async def begin(self, _number: int) -> None:
-            answers.append([entry.number for entry in self.around.present()])
+            answers.append([entry.number for entry in self.around.present(1e12)])
 
     def make(_values: Mapping[str, Any], around: Surroundings) -> Sink:
         return Asking(around)

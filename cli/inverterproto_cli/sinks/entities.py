@@ -5,7 +5,7 @@ every ten seconds, and in a record, every five minutes. Its one entity listens t
 comes most often of those that have shown it (`RANK`), and never goes back to a rarer one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from inverterproto.reading import Reading
 from inverterproto_cli.sinks.discovery import (
@@ -83,6 +83,10 @@ class Entities:
         """Return whether the entity of a key listens to the kind of a reading."""
         device = self._devices.get((reading.family, reading.device or ""))
         return device is not None and device.kinds.get(key) == reading.kind
+
+    def keep_only(self, known: Collection[tuple[str, str]]) -> None:
+        """Forget all devices but some, by family and serial."""
+        self._devices = {key: device for key, device in self._devices.items() if key in known}
 
     def all(self) -> Iterator[Config]:
         """Yield what Home Assistant has to know; devices may be added meanwhile."""

@@ -24,6 +24,12 @@ class Message(NamedTuple):
     payload: bytes
     retain: bool = False
 
+    @property
+    def size(self) -> int:
+        """How many bytes its packet has, at most."""
+        # A fixed header has up to 5 bytes; two lengths, a number, and no properties follow.
+        return len(self.topic.encode()) + len(self.payload) + 10
+
 
 class Answer(NamedTuple):
     """The broker's answer to a message.
@@ -40,6 +46,19 @@ class Answer(NamedTuple):
     def taken(self) -> bool:
         """Whether the broker has the message."""
         return self.code < REFUSED
+
+
+TOO_LARGE = Answer(0x95, "Packet too large")
+FOR_A_PACKET = {
+    "Unspecified error",
+    "Malformed packet",
+    "Protocol error",
+    "Implementation specific error",
+    "Topic name invalid",
+    "Payload format invalid",
+    "Packet too large",
+}
+"""Why a broker ends a connection for what it was sent, if it says so (MQTT 5)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from inverterproto_cli.sinks.mqtt_broker import (
+    FOR_A_PACKET,
     REFUSED,
+    TOO_LARGE,
     Answer,
     Broker,
     Message,
@@ -59,7 +61,6 @@ LARGEST_IN = 64 * 1024
 _SILENT = logging.getLogger("inverterproto.mqtt.silent")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
-
 Hear = Callable[[str, bytes, bool], object]
 """Is given the topic and the payload of what comes in, and whether it was retained."""
 
@@ -81,7 +82,7 @@ class Connection:
     Attributes:
         address: of the broker.
         ended: done when it has ended; the result says why.
-        hung_up: whether it was the broker that ended it.
+        hung_up: whether the other side, or the line, ended it, perhaps for what we sent.
         largest: bytes of a packet that the broker takes, None if it does not say.
         version: of the protocol, for people.
     """
@@ -257,7 +258,7 @@ class Connection:
         return answer.result()
 
     def put(self, message: Message) -> "asyncio.Future[Answer | None]":
-        """Hand a message over.
+        """Hand a message over, if the broker takes so much at once: else it would hang up.
 
         Returns:
             The broker's answer, once it comes; None if the connection ended before.
@@ -265,6 +266,9 @@ class Connection:
         answer: asyncio.Future[Answer | None] = self._loop.create_future()
         if self.ended.done():
             answer.set_result(None)
+            return answer
+        if self.too_large(message):
+            answer.set_result(TOO_LARGE)
             return answer
         self._waiting.append((message, answer))
         self._send()
@@ -285,10 +289,7 @@ class Connection:
 
     def too_large(self, message: Message) -> bool:
         """Return whether the broker has said that it does not take so much at once."""
-        if self.largest is None:
-            return False
-        # A fixed header has up to 5 bytes; two lengths, a number, and no properties follow.
-        return len(message.topic) + len(message.payload) + 10 > self.largest
+        return self.largest is not None and message.size > self.largest
 
     async def subscribe(self, *topics: str) -> None:
         """Subscribe to topics, at QoS 0.
@@ -336,9 +337,11 @@ class Connection:
         _said: object,
     ) -> None:
         why = f"the connection to the broker {self.address} broke"
+        ours = code.getName() != "Keep alive timeout"
         if flags.is_disconnect_packet_from_server:
             why = f"the broker {self.address} ended the connection: {code.getName()}"
-        self.hung_up = not self.ended.done() and code.getName() != "Keep alive timeout"
+            ours = code.getName() in FOR_A_PACKET
+        self.hung_up = self.hung_up or (ours and not self.ended.done())
         self._end(why)
 
     def _break(self, fault: str) -> None:

@@ -15,31 +15,37 @@ it goes, or the broker says it of a connection that we lost long ago, we say aga
 
 *What a broker refuses.* What it says of a message (too large, no such topic, a payload that it does
 not like) holds for that message; that we have no right or have used up a quota is trouble of ours,
-and nothing is set aside for it. With MQTT 3.1.1 a broker cannot say it, and may hang up: so does an
-entry count that has ended some connections, the last one when it was alone on it.
+and nothing is set aside for it. With MQTT 3.1.1 a broker cannot say it, and may hang up; but a line
+breaks, too, and so does it for who is called as we are. So an entry at which some connections ended
+is tried alone, on a connection that was greeted and then was quiet for a while; if it ends at that
+one several times in a row (`mqtt_suspicion.py`), at the last of which the broker has just taken
+another entry, it is refused. If there is no other to be compared with, it is trouble.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from random import random
+from collections.abc import Callable, Sequence
+from random import choice, random, uniform
 from secrets import token_hex
-from time import time
+from time import monotonic, time
 from typing import NamedTuple
 
 from inverterproto_cli.sinks import payloads
-from inverterproto_cli.sinks.discovery import Config
-from inverterproto_cli.sinks.entities import Entities, carrier_of
 from inverterproto_cli.sinks.mqtt_broker import Answer, Message
 from inverterproto_cli.sinks.mqtt_connection import Connection, open_connection
 from inverterproto_cli.sinks.mqtt_options import Options
+from inverterproto_cli.sinks.mqtt_retained import Becoming, Retained
+from inverterproto_cli.sinks.mqtt_suspicion import Suspicion
+from inverterproto_cli.sinks.mqtt_telling import Telling
 from inverterproto_cli.sinks.sink import Entry, RefusedError, Surroundings, TroubleError
-from inverterproto_cli.sinks.states import States
-from inverterproto_cli.sinks.topics import OFFLINE, ONLINE, SEEN
+from inverterproto_cli.sinks.topics import OFFLINE, ONLINE
 
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0
 """Seconds until a connection that is gone is made again: at first, and at the most."""
-SUSPICIOUS = 3
-"""Connections in a row that an entry has ended; then it is tried alone."""
+QUIET = 0.2, 1.0
+"""Seconds, at least and at most, that a connection lives before an entry is tried alone: never the
+same, so that what ends connections at certain times is not taken for the entry."""
+AT_ONCE = 2.0
+"""Seconds within which a connection ends for what it was given."""
 _OF_THIS_MESSAGE = {
     "Unspecified error",
     "Implementation specific error",
@@ -64,13 +70,6 @@ class _Put(NamedTuple):
     answer: "asyncio.Future[Answer | None]"
 
 
-class _Suspect(NamedTuple):
-    """The entry at which connections ended, and how many in a row."""
-
-    number: int
-    times: int
-
-
 class MqttSink:
     """Publishes readings at a broker.
 
@@ -89,17 +88,15 @@ class MqttSink:
         # No session is kept at the broker, so nothing hangs on the name; two that are called alike
         # would throw each other out for ever. 23 letters and digits are allowed everywhere.
         self._client_id = options.client_id or f"inverterproto{token_hex(5)}"
-        self._states = States(around.newest, clock)
-        self._entities = Entities(options.wishes, around.logger)
-        self._seen: dict[tuple[str, str], float] = {}
-        self._heard: set[tuple[str, str]] = set()
-        self._taken = 0  # the number of the last entry that the broker acknowledged
+        self._retained = Retained(options, around, clock)
+        self._telling = Telling(options, self._say)
+        self._last_history: Message | None = None  # that the broker acknowledged
         self._connecting = asyncio.Lock()
         self._connection: Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._born = False
-        self._suspect = _Suspect(-1, 0)
+        self._suspicion = Suspicion()
 
     # What the program calls
 
@@ -112,36 +109,33 @@ class MqttSink:
         if self._keeper is not None:
             return
         try:
-            for entry in self._around.present():
-                if entry.reading.device is not None:
-                    self._see(entry)
-                if entry.reading.device is not None and entry.number <= number:
-                    self._states.put(entry)
+            self._retained.recall(number)
         except TroubleError as error:  # then it is told as it comes
-            self._around.say("mqtt-recall", f"sink {self._around.name}: {error}")
-        self._taken = number
+            self._say("mqtt-recall", str(error))
         self._keeper = asyncio.create_task(self._keep())
 
     async def deliver(self, entries: Sequence[Entry]) -> int:
         """Publish entries; return how many the broker has acknowledged, from the first on."""
         connection = await self._connected()
-        alone = self._suspect == (entries[0].number, SUSPICIOUS)
-        batch = entries[:1] if alone else entries
         try:
-            count = await self._publish(connection, batch)
-        except (TroubleError, RefusedError):
+            if self._suspicion.is_against(entries[0]):
+                count = await self._try_alone(connection, entries)
+            else:
+                count = await self._publish(connection, entries)
+        except RefusedError as error:
+            self._retained.states.take_back(entries[error.at or 0])
+            raise
+        except TroubleError:
             raise
         except BaseException:
             # Nobody waits for the answers any more; what was not acknowledged comes again.
             connection.drop("given up")
             raise
-        if count:
-            self._taken = batch[count - 1].number
-            return count
-        why = connection.ended.result()
-        if alone and connection.hung_up:
-            raise RefusedError(f"{why}, whenever this reading comes", at=0)
-        raise TroubleError(why)
+        if not count:
+            raise TroubleError(connection.ended.result())
+        self._retained.taken = entries[count - 1].number
+        self._suspicion.drop_until(self._retained.taken)
+        return count
 
     async def test(self, entry: Entry) -> str:
         """Publish an entry as a test; return what came back."""
@@ -179,24 +173,23 @@ class MqttSink:
             TroubleError: the broker does not take the first one now.
             RefusedError: it does not take one of them ever.
         """
-        present = self._states.present(entries)
+        present = self._retained.states.present(entries)
         answers: list[_Put] = []
         for place, entry in enumerate(entries):
             await connection.room()
-            is_present = place in present
-            messages = (
-                self._become_present(connection, entry) if is_present else [self._history(entry)]
-            )
+            news, messages = self._messages(entry, is_present=place in present)
+            for message in news:
+                self._telling.put(connection, message)
             if any(map(connection.too_large, messages)):
                 break
-            if is_present:
-                self._states.put(entry)
+            if place in present:
+                self._retained.states.put(entry)
             answers += (_Put(place, message, connection.put(message)) for message in messages)
         else:
             place = len(entries)
-        for carrier in self._heard:
-            connection.put(self._seen_message(*carrier))
-        self._heard.clear()
+        if not self._suspicion.is_against(entries[0]):  # who is suspected is alone
+            for message in self._retained.heard():
+                self._telling.put(connection, message)
         arrived = await self._arrived(connection, answers, entries)
         if arrived is not None:
             return arrived
@@ -217,19 +210,62 @@ class MqttSink:
             answer = await connection.answer(put.answer)
             if answer is None:
                 if connection.hung_up:
-                    self._suspend(entries[put.place])
+                    self._suspicion.note_end(entries[put.place])
                 return put.place
             if not answer.taken:
                 refusal = self._refusal(connection, put.message, answer, put.place)
                 if put.place and isinstance(refusal, TroubleError):
                     return put.place
                 raise refusal
+            if not put.message.retain:
+                self._last_history = put.message
         return None
 
-    def _suspend(self, entry: Entry) -> None:
-        """Take note that a connection ended at an entry."""
-        times = self._suspect.times + 1 if self._suspect.number == entry.number else 1
-        self._suspect = _Suspect(entry.number, min(times, SUSPICIOUS))
+    async def _try_alone(self, connection: Connection, entries: Sequence[Entry]) -> int:
+        """Publish the first entry, at which a connection has ended; return 1, or 0 if it did again.
+
+        Raises:
+            TroubleError: the broker does not take it now, or the line broke by itself.
+            RefusedError: it does not take it ever.
+        """
+        await asyncio.wait((connection.ended,), timeout=uniform(*QUIET))  # noqa: S311 - no secret
+        if connection.ended.done():
+            self._suspicion.drop()  # it was not sent at all
+            raise TroubleError(connection.ended.result())
+        if self._suspicion.is_last_trial and not await self._takes_another(connection, entries):
+            raise TroubleError(
+                f"the broker {connection.address} hangs up at a reading; "
+                "whether it takes others is not known yet"
+            )
+        begun = monotonic()
+        if await self._publish(connection, entries[:1]):
+            return 1
+        why = connection.ended.result()
+        at_once = monotonic() - begun < AT_ONCE
+        if not (at_once and connection.hung_up and self._telling.settled):
+            raise TroubleError(why)
+        self._suspicion.note_end_alone()
+        if self._suspicion.is_certain:
+            raise RefusedError(f"{why}, whenever this reading comes, and only then", at=0)
+        return 0
+
+    async def _takes_another(self, connection: Connection, entries: Sequence[Entry]) -> bool:
+        """Return whether the broker takes another entry than the first, here and now.
+
+        It comes twice, then; as what follows may, whenever a connection ends.
+        """
+        others = [entry for entry in entries[1:] if entry.number != entries[0].number]
+        other = self._last_history
+        if self._retained.states.present(entries[:1]):
+            other = self._retained.other_state(entries[0]) or other
+        if other is None and others:
+            other = self._history(choice(others))  # noqa: S311 - no secret
+        if other is None or connection.too_large(other):
+            return False
+        answer = await connection.answer(connection.put(other))
+        if answer is None:
+            self._suspicion.drop()
+        return answer is not None and answer.taken
 
     def _refusal(
         self, connection: Connection, message: Message, answer: Answer, place: int = 0
@@ -255,50 +291,14 @@ class MqttSink:
         topic = self._options.topics.history(reading.family, reading.device)
         return Message(topic, payloads.encoded(entry.to_json()))
 
-    def _become_present(self, connection: Connection, entry: Entry) -> list[Message]:
-        """Tell Home Assistant what is new of a device; return the messages of its state."""
-        self._tell(connection, (Message(*config, retain=True) for config in self._see(entry)))
-        return list(self._present(entry))
+    def _messages(self, entry: Entry, *, is_present: bool) -> Becoming:
+        """Return what is said of an entry."""
+        if is_present:
+            return self._retained.become(entry)
+        return Becoming([], [self._history(entry)])
 
-    def _see(self, entry: Entry) -> list[Config]:
-        """Take note of what a device shows; return what Home Assistant has to know anew."""
-        identity = self._around.identity(entry.reading)
-        configs = self._entities.see(identity, entry.reading)
-        carrier = carrier_of(identity)
-        if carrier is not None:
-            key = identity.family, carrier
-            self._seen[key] = max(self._seen.get(key, 0.0), entry.arrival)
-            self._heard.add(key)
-        return configs
-
-    def _present(self, entry: Entry) -> Iterator[Message]:
-        """Yield the messages of which the state of a device and kind is made."""
-        reading = entry.reading
-        topic = self._options.topics.state(reading.family, reading.device, reading.kind)
-        yield Message(topic, payloads.state(entry), retain=True)
-        for key, alias in self._options.wishes.aliases.get(reading.device or "", {}).items():
-            if alias.topic and key in reading.values and self._entities.listens(reading, key):
-                yield Message(alias.topic, str(reading.values[key]).encode(), retain=True)
-
-    def _seen_message(self, family: str, serial: str) -> Message:
-        topic = self._options.topics.state(family, serial, SEEN)
-        return Message(topic, payloads.seen(self._seen[family, serial]), retain=True)
-
-    def _tell(self, connection: Connection, configs: Iterator[Message]) -> None:
-        """Tell Home Assistant something, if it is wanted; a refusal keeps no reading back."""
-        if self._options.discovery:
-            for config in configs:
-                connection.put(config).add_done_callback(self._look_at_config)
-
-    def _look_at_config(self, answer: "asyncio.Future[Answer | None]") -> None:
-        said = None if answer.cancelled() else answer.result()
-        if said is not None and not said.taken:
-            self._around.say(
-                "mqtt-discovery",
-                f"sink {self._around.name}: the broker does not take what is for Home Assistant "
-                f"({said.text}): let us write to {self._options.wishes.prefix}/#, or set "
-                "discovery to false",
-            )
+    def _say(self, event: str, text: str) -> None:
+        self._around.say(event, f"sink {self._around.name}: {text}")
 
     # The connection
 
@@ -329,9 +329,11 @@ class MqttSink:
         if answer is None:
             raise TroubleError(connection.ended.result())
         if not answer.taken:
-            raise self._refusal(connection, online, answer)
+            raise TroubleError(str(self._refusal(connection, online, answer)))
         await self._listen(connection)
-        await self._publish_all(connection)
+        self._telling.begin(connection)
+        self._retained.drop_unknown()
+        await self._telling.greet(connection, self._retained.all())
 
     async def _listen(self, connection: Connection) -> None:
         wanted = [self._options.topics.availability]
@@ -343,27 +345,7 @@ class MqttSink:
             except TroubleError as error:
                 if connection.ended.done():
                     raise
-                self._around.say("mqtt-listen", f"sink {self._around.name}: {error}")
-
-    async def _publish_all(self, connection: Connection) -> None:
-        """Publish discovery and all states.
-
-        Each is made when it is put: a newer state that is delivered meanwhile stays the newest. One
-        that was not acknowledged comes with its batch, behind what is older in it.
-        """
-        if self._options.discovery:
-            for config in self._entities.all():
-                await connection.room()
-                self._tell(connection, iter([Message(*config, retain=True)]))
-        for key in self._states.keys():  # noqa: SIM118 - no mapping
-            await connection.room()
-            entry = self._states.entry(key)
-            if entry is not None and entry.number <= self._taken:
-                for message in self._present(entry):
-                    connection.put(message)
-        for family, serial in list(self._seen):
-            await connection.room()
-            connection.put(self._seen_message(family, serial))
+                self._say("mqtt-listen", str(error))
 
     def _hear(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - of a callback
         """Take note of what others say; what is retained they said before we came."""
@@ -375,7 +357,7 @@ class MqttSink:
         elif topic == self._options.topics.availability and payload != ONLINE:
             connection = self._connection
             if connection is not None:
-                connection.put(self._availability(ONLINE))
+                self._telling.put(connection, self._availability(ONLINE))
 
     async def _keep(self) -> None:
         """Keep the connection, and answer Home Assistant, until it is cancelled."""
@@ -388,11 +370,12 @@ class MqttSink:
                 self._news.clear()
                 born, self._born = self._born, False
                 if born:
-                    await self._publish_all(connection)
+                    self._retained.drop_unknown()
+                    await self._telling.again(connection, self._retained.all())
                 continue
             await asyncio.sleep(delay * (0.5 + random() / 2))  # noqa: S311 - no secret
             delay = min(2 * delay, LAST_RETRY)
             try:
                 await self._connected()
             except TroubleError as error:
-                self._around.say("mqtt-away", f"sink {self._around.name}: {error}")
+                self._say("mqtt-away", str(error))

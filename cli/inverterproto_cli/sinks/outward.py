@@ -97,18 +97,29 @@ class Around:
         """Return what is known of a logger."""
         return self._pages.logger(serial)
 
-    def newest(self, reading: Reading, before: int) -> float | None:
+    def known(self) -> set[tuple[str, str]]:
+        """Return family and serial of all devices that the store knows.
+
+        Raises:
+            TroubleError: the store cannot be read.
+        """
+        try:
+            return self._pages.known()
+        except (StoreError, sqlite3.Error, OSError) as error:
+            raise TroubleError(f"the store cannot be read: {error}") from error
+
+    def newest(self, reading: Reading, before: int, until: float) -> float | None:
         """Return the time of the newest fresh reading of its device and kind.
 
         Raises:
             TroubleError: the store cannot be read.
         """
         try:
-            return self._pages.newest(reading, before)
+            return self._pages.newest(reading, before, until)
         except (StoreError, sqlite3.Error, OSError) as error:
             raise TroubleError(f"the store cannot be read: {error}") from error
 
-    def present(self) -> list[Entry]:
+    def present(self, until: float) -> list[Entry]:
         """Return the newest readings of each device and kind that the device had not kept.
 
         Raises:
@@ -116,7 +127,7 @@ class Around:
         """
         wanted = Wanted(self._configured.confidence, self._configured.all_fields)
         try:
-            entries = self._pages.present(wanted)
+            entries = self._pages.present(wanted, until)
         except (StoreError, sqlite3.Error, OSError) as error:
             raise TroubleError(f"the store cannot be read: {error}") from error
         return [entry for entry in entries if takes(self._configured, entry)]

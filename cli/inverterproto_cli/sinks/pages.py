@@ -188,18 +188,32 @@ class Pages:
         """Return what is known of a logger stick."""
         return self._remembered("logger", serial, logger_of)
 
-    def present(self, wanted: Wanted) -> list[Entry]:
+    def known(self) -> set[tuple[str, str]]:
+        """Return family and serial of all devices, and of the loggers that carry them.
+
+        Raises:
+            StoreError, sqlite3.Error, OSError: the store cannot be read.
+        """
+        devices = self._opened().devices()
+        serials = ((one.family or "", one.serial, one.via or one.serial) for one in devices)
+        return {(family, each) for family, serial, via in serials for each in (serial, via)}
+
+    def present(self, wanted: Wanted, until: float) -> list[Entry]:
         """Return the newest readings of each device and kind, in the order of their delivery.
+
+        Args:
+            wanted: of the records.
+            until: only what was measured before.
 
         Raises:
             StoreError, sqlite3.Error, OSError: the store cannot be read.
         """
         reader = self._opened()
-        kept = [one for device in reader.devices() for one in reader.present(device.id)]
+        kept = [one for device in reader.devices() for one in reader.present(device.id, until)]
         kept.sort(key=lambda one: one.number or 0)
         return [entry for one in kept for entry in entries_of(one, wanted)]
 
-    def newest(self, reading: Reading, before: int) -> float | None:
+    def newest(self, reading: Reading, before: int, until: float) -> float | None:
         """Return when the newest fresh record of a device and kind was measured.
 
         Raises:
@@ -207,4 +221,6 @@ class Pages:
         """
         reader = self._opened()
         device = reader.device(reading.family, reading.device or "")
-        return None if device is None else reader.newest_time(device.id, reading.kind, before)
+        if device is None:
+            return None
+        return reader.newest_time(device.id, reading.kind, before, until)

@@ -5,7 +5,7 @@ what can be set, and makes one. Those of others are found by the entry point `in
 which names a `SinkType`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -151,22 +151,34 @@ class Surroundings(Protocol):
         """Return what is known of a logger."""
         ...
 
-    def newest(self, reading: Reading, before: int) -> float | None:
-        """Return the time of the newest fresh reading of its device and kind.
-
-        Args:
-            reading: tells device and kind.
-            before: only records with a smaller number.
+    def known(self) -> Collection[tuple[str, str]]:
+        """Return family and serial of all devices that the store knows, loggers among them.
 
         Raises:
             TroubleError: the store cannot be read.
         """
         ...
 
-    def present(self) -> Sequence[Entry]:
+    def newest(self, reading: Reading, before: int, until: float) -> float | None:
+        """Return the time of the newest fresh reading of its device and kind.
+
+        Args:
+            reading: tells device and kind.
+            before: only records with a smaller number.
+            until: only what was measured before; a clock may have been wrong.
+
+        Raises:
+            TroubleError: the store cannot be read.
+        """
+        ...
+
+    def present(self, until: float) -> Sequence[Entry]:
         """Return the newest readings of each device and kind that the device had not kept.
 
         They may be old, or yet to be delivered.
+
+        Args:
+            until: only what was measured before; a clock may have been wrong.
 
         Raises:
             TroubleError: the store cannot be read.

@@ -6,9 +6,12 @@ batch, only the newest such one of each device and kind is. All others are histo
 
 After a start, the store tells how new the newest is that may have been published before. An entry
 that comes again, because nobody knows whether it arrived, is judged as it was the first time.
+
+What is from the future is nobody's rival, neither in the store nor of what was published: a clock
+that was wrong once, the device's or ours, does not keep the present away until that time has come.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from inverterproto.reading import Reading
@@ -20,8 +23,8 @@ past: it would stand there until its time has come."""
 
 Key = tuple[str, str, str]
 """Family, serial, kind."""
-Newest = Callable[[Reading, int], float | None]
-"""Tells the time of the newest fresh reading of a device and kind, before a number."""
+Newest = Callable[[Reading, int, float], float | None]
+"""Tells the time of the newest fresh reading of a device and kind, before a number and a time."""
 
 
 def is_fresh(reading: Reading, now: float) -> bool:
@@ -40,10 +43,17 @@ def key_of(reading: Reading) -> Key:
 
 
 class _Published(NamedTuple):
-    """The newest that was published of a device and kind; no entry if it was before our time."""
+    """The newest that was published of a device and kind.
+
+    Attributes:
+        time: when it was measured.
+        entry: it, or None if it was published before our time.
+        before: what was published before it.
+    """
 
     time: float
     entry: Entry | None
+    before: "_Published | None" = None
 
 
 class States:
@@ -73,8 +83,9 @@ class States:
 
     def _is_newer(self, key: Key, entry: Entry) -> bool:
         published = self._published.get(key)
-        if published is None:
-            time = self._newest(entry.reading, entry.number)
+        future = self.future()
+        if published is None or published.time >= future:
+            time = self._newest(entry.reading, entry.number, future)
             if time is None:
                 return True
             published = self._published[key] = _Published(time, None)
@@ -82,18 +93,46 @@ class States:
         again = before is not None and before.number == entry.number
         return _time(entry) > published.time or (again and _time(entry) == published.time)
 
+    def future(self) -> float:
+        """Return the time from which on nothing is the present."""
+        return self._clock() + FRESH
+
     def put(self, entry: Entry) -> None:
         """Take note that an entry is published as the present."""
-        self._published[key_of(entry.reading)] = _Published(_time(entry), entry)
+        key = key_of(entry.reading)
+        before = self._published.get(key)
+        if before is not None and before.entry is not None and before.entry.number == entry.number:
+            before = before.before
+        if before is not None:
+            before = before._replace(before=None)
+        self._published[key] = _Published(_time(entry), entry, before)
+
+    def take_back(self, entry: Entry) -> None:
+        """Take note that an entry is refused: what was the present before still is."""
+        key = key_of(entry.reading)
+        published = self._published.get(key)
+        if published is None or published.entry is None:
+            return
+        if published.entry.number == entry.number:
+            if published.before is None:
+                del self._published[key]
+            else:
+                self._published[key] = published.before
+
+    def keep_only(self, known: Collection[tuple[str, str]]) -> None:
+        """Forget all devices but some, by family and serial."""
+        self._published = {
+            key: published for key, published in self._published.items() if key[:2] in known
+        }
 
     def keys(self) -> list[Key]:
         """Return of whom there is a present."""
         return [key for key, published in self._published.items() if published.entry is not None]
 
     def entry(self, key: Key) -> Entry | None:
-        """Return what is published of a device and kind."""
+        """Return what is published of a device and kind, unless it is from the future."""
         published = self._published.get(key)
-        return None if published is None else published.entry
+        return None if published is None or published.time >= self.future() else published.entry
 
 
 def _time(entry: Entry) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
-from itertools import dropwhile, islice
+from itertools import chain, dropwhile, islice
 from math import inf, nextafter
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -206,16 +206,20 @@ class Reader:
         for walk in self._walk(device, (-inf, inf), most):
             yield from walk
 
-    def present(self, device: int) -> list[Kept]:
+    def present(self, device: int, until: float = inf) -> list[Kept]:
         """Return the newest dated record of each kind that a device had not kept.
 
-        Only its last records are looked at, and the device information that came last.
+        Only its last records before a time are looked at, and the device information that came
+        last.
         """
-        last = islice(self.newest_of(device, _LAST_ONES), _LAST_ONES)
+        dated, undated = self._walk(device, (-inf, until), _LAST_ONES)
+        last = islice(chain(dated, undated), _LAST_ONES)
         about = (self.latest(device, kind) for kind in ("handshake", "configuration"))
         found: dict[str | None, Kept] = {}
         for kept in (*last, *about):
-            if kept and not kept.historic and kept.time is not None and kept.number is not None:
+            if kept is None or kept.historic or kept.time is None or kept.number is None:
+                continue
+            if kept.time < until:
                 found.setdefault(kept.kind, kept)
         return list(found.values())
 
@@ -306,19 +310,20 @@ class Reader:
         ).fetchone()[0]
         return number
 
-    def newest_time(self, device: int, kind: str, before: int) -> float | None:
+    def newest_time(self, device: int, kind: str, before: int, until: float = inf) -> float | None:
         """Return when the newest fresh record of a kind was measured.
 
         Args:
             device: of the device with this number.
             kind: of its message.
             before: only records with a smaller delivery number.
+            until: only records that were measured before.
         """
         time: float | None = self._connection.execute(
             "SELECT CAST(max(time) AS REAL) FROM (SELECT time FROM record WHERE known = 1 "
             "AND device = ? AND time >= ? AND time < ? AND kind = ? AND historic = 0 "
             "AND number < ? ORDER BY time DESC LIMIT 1)",
-            (device, *CALENDAR, kind, before),
+            (device, CALENDAR[0], min(CALENDAR[1], until), kind, before),
         ).fetchone()[0]
         return time
 
