@@ -191,7 +191,7 @@ def _refuse_useless(context: click.Context, kind: SinkType | None) -> None:
         click.UsageError: one was given.
     """
     flags = (
-        [setting.flag for setting in COMMON]
+        [setting.flag for setting in COMMON if setting.key != "include-simulated"]  # metrics, too
         if kind is None
         else [flag_of(kind, setting) for setting in kind.settings]
     )

@@ -212,8 +212,8 @@ class Reader:
         Only its last records before a time are looked at, and the device information that came
         last.
         """
-        dated, undated = self._walk(device, (-inf, until), _LAST_ONES)
-        last = islice(chain(dated, undated), _LAST_ONES)
+        walks = self._walk(device, (-inf, until), _LAST_ONES)
+        last = islice(chain.from_iterable(walks), _LAST_ONES)
         about = (self.latest(device, kind) for kind in ("handshake", "configuration"))
         found: dict[str | None, Kept] = {}
         for kept in (*last, *about):
