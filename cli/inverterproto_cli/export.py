@@ -16,7 +16,7 @@ import click
 
 from inverterproto_cli.chunk import SourceError
 from inverterproto_cli.layout_files import takes_layouts
-from inverterproto_cli.looking import explained, path_of, store_option
+from inverterproto_cli.looking import explained, path_of, selection_options, store_option
 from inverterproto_cli.output import check_place, placing, stoppable
 from inverterproto_cli.readings import parse_columns
 
@@ -59,24 +59,7 @@ Put = Callable[[bytes], object]
     envvar="INVERTERPROTO_FRAMES",
     help="Write the bytes that came, as a capture, instead of readings.",
 )
-@click.option(
-    "--device",
-    metavar="SERIAL",
-    envvar="INVERTERPROTO_SHOW_DEVICE",
-    help="Only of this one; of a logger, all that it carries.",
-)
-@click.option(
-    "--since",
-    metavar="TIME",
-    envvar="INVERTERPROTO_SINCE",
-    help="Only what was measured since: 2h, 3d, today, yesterday, 17:44, 2024-04-08T17:14.",
-)
-@click.option(
-    "--until",
-    metavar="TIME",
-    envvar="INVERTERPROTO_UNTIL",
-    help="Only what was measured before; as --since.",
-)
+@selection_options
 @click.option(
     "--columns",
     callback=parse_columns,

@@ -4,9 +4,10 @@ Nothing is written: a server may be at work on the same file.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -17,6 +18,8 @@ from inverterproto_cli.store import Reader, StoreError, default_path
 _SERVERS = ("proxy", "fake-server")
 """Whose store is meant, by the configuration: of the first that names one."""
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 store_option = click.option(
     "--store",
     "store_path",
@@ -25,6 +28,33 @@ store_option = click.option(
     help="Look into this file.  [default: the proxy's of your configuration, else the "
     "fake-server's, else inverterproto.db in your data folder]",
 )
+
+
+def selection_options(command: _Command) -> _Command:
+    """Give a command the options that say which records it looks at."""
+    options = (
+        click.option(
+            "--device",
+            metavar="SERIAL",
+            envvar="INVERTERPROTO_SHOW_DEVICE",
+            help="Only of this one; of a logger, all that it carries.",
+        ),
+        click.option(
+            "--since",
+            metavar="TIME",
+            envvar="INVERTERPROTO_SINCE",
+            help="Only what was measured since: 2h, 3d, today, yesterday, 17:44, 2024-04-08T17:14.",
+        ),
+        click.option(
+            "--until",
+            metavar="TIME",
+            envvar="INVERTERPROTO_UNTIL",
+            help="Only what was measured before; as --since.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def path_of(store: str | None) -> Path:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inverterproto_cli.looking import path_of, reading, store_option
+from inverterproto_cli.looking import path_of, reading, selection_options, store_option
 
 if TYPE_CHECKING:
     from inverterproto.reading import Reading
@@ -58,24 +58,7 @@ def parse_columns(
 
 @click.command("readings")
 @store_option
-@click.option(
-    "--device",
-    metavar="SERIAL",
-    envvar="INVERTERPROTO_SHOW_DEVICE",
-    help="Only of this one; of a logger, all that it carries.",
-)
-@click.option(
-    "--since",
-    metavar="TIME",
-    envvar="INVERTERPROTO_SINCE",
-    help="Only what was measured since: 2h, 3d, today, yesterday, 17:44, 2024-04-08T17:14.",
-)
-@click.option(
-    "--until",
-    metavar="TIME",
-    envvar="INVERTERPROTO_UNTIL",
-    help="Only what was measured before; as --since.",
-)
+@selection_options
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
