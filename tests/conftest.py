@@ -15,6 +15,11 @@ settings.register_profile("inverterproto", deadline=None)
 settings.load_profile("inverterproto")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let soaks come first: they wait for most of their time, and others can run beside them."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/test_soak"))
+
+
 class Run(NamedTuple):
     """What a command did: its exit code, and what it wrote."""
 
