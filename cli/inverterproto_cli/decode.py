@@ -18,6 +18,7 @@ import click
 from inverterproto.decoding import MOST_CLOCK_OFFSET, Dates, Decoded, Decoder
 from inverterproto.families import FAMILIES, framings
 from inverterproto_cli.chunk import Chunk, SourceError, Stream
+from inverterproto_cli.confidence import confidence_option
 from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.number import Number
 from inverterproto_cli.sources import PORTS, Listener, Source, find_sources, read
@@ -160,15 +161,7 @@ def _check_unredacted() -> None:
     envvar="INVERTERPROTO_FAMILY",
     help="Look for frames of this family only.  [default: both]",
 )
-@click.option(
-    "--confidence",
-    type=click.Choice(["A", "B", "C"], case_sensitive=False),
-    default="B",
-    metavar="[A|B|C]",
-    show_default=True,
-    envvar="INVERTERPROTO_CONFIDENCE",
-    help="Least confidence of fields that become readings: A sure, B one source, C a guess.",
-)
+@confidence_option("become readings")
 @click.option(
     "--payload",
     "kind",

@@ -16,7 +16,7 @@ import click
 from inverterproto_cli.captures import arrival, capture_line
 from inverterproto_cli.chunk import Chunk, SourceError
 from inverterproto_cli.layout_files import takes_layouts
-from inverterproto_cli.output import check_place, placing
+from inverterproto_cli.output import check_place, force_option, output_option, placing
 from inverterproto_cli.sources import Source, chunks_of, find_sources
 from inverterproto_cli.stop import STOP
 
@@ -31,17 +31,8 @@ Spell = Callable[[str, dict[str, Any], bytes], bytes]
 
 @click.command("encode")
 @click.argument("inputs", nargs=-1, metavar="[FILE|-]...")
-@click.option(
-    "-o",
-    "--output",
-    default="-",
-    metavar="OUT",
-    envvar="INVERTERPROTO_OUTPUT",
-    help="Where to.  [default: standard output]",
-)
-@click.option(
-    "--force", is_flag=True, envvar="INVERTERPROTO_FORCE", help="Write over a file that is there."
-)
+@output_option
+@force_option
 @click.option(
     "--hex",
     "as_hex",

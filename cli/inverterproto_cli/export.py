@@ -15,9 +15,16 @@ from time import time
 import click
 
 from inverterproto_cli.chunk import SourceError
+from inverterproto_cli.confidence import confidence_option
 from inverterproto_cli.layout_files import takes_layouts
 from inverterproto_cli.looking import explained, path_of, selection_options, store_option
-from inverterproto_cli.output import check_place, placing, stoppable
+from inverterproto_cli.output import (
+    check_place,
+    force_option,
+    output_option,
+    placing,
+    stoppable,
+)
 from inverterproto_cli.readings import parse_columns
 
 FORMATS = ("csv", "jsonl", "parquet", "influx")
@@ -34,17 +41,8 @@ Put = Callable[[bytes], object]
 
 @click.command("export")
 @store_option
-@click.option(
-    "-o",
-    "--output",
-    default="-",
-    metavar="OUT",
-    envvar="INVERTERPROTO_OUTPUT",
-    help="Where to.  [default: standard output]",
-)
-@click.option(
-    "--force", is_flag=True, envvar="INVERTERPROTO_FORCE", help="Write over a file that is there."
-)
+@output_option
+@force_option
 @click.option(
     "--format",
     "form",
@@ -67,15 +65,7 @@ Put = Callable[[bytes], object]
     envvar="INVERTERPROTO_COLUMNS",
     help="Only these quantities.  [default: all that were measured]",
 )
-@click.option(
-    "--confidence",
-    type=click.Choice(["A", "B", "C"], case_sensitive=False),
-    default="B",
-    metavar="[A|B|C]",
-    show_default=True,
-    envvar="INVERTERPROTO_CONFIDENCE",
-    help="Least confidence of fields that are written: A sure, B one source, C a guess.",
-)
+@confidence_option("are written")
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),

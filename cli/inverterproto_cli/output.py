@@ -20,6 +20,18 @@ import click
 from inverterproto_cli.chunk import SourceError
 
 _SPOOLED = 8 << 20
+
+output_option = click.option(
+    "-o",
+    "--output",
+    default="-",
+    metavar="OUT",
+    envvar="INVERTERPROTO_OUTPUT",
+    help="Where to.  [default: standard output]",
+)
+force_option = click.option(
+    "--force", is_flag=True, envvar="INVERTERPROTO_FORCE", help="Write over a file that is there."
+)
 _STOPS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inverterproto_cli.confidence import confidence_option
 from inverterproto_cli.looking import path_of, reading, selection_options, store_option
 
 if TYPE_CHECKING:
@@ -98,15 +99,7 @@ def parse_columns(
     envvar="INVERTERPROTO_ALL",
     help="With --csv: also what only describes a device.",
 )
-@click.option(
-    "--confidence",
-    type=click.Choice(["A", "B", "C"], case_sensitive=False),
-    default="B",
-    metavar="[A|B|C]",
-    show_default=True,
-    envvar="INVERTERPROTO_CONFIDENCE",
-    help="Least confidence of fields that are shown: A sure, B one source, C a guess.",
-)
+@confidence_option("are shown")
 def command(
     store_path: str | None,
     device: str | None,

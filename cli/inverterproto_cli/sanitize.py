@@ -18,7 +18,7 @@ import click
 from inverterproto_cli.captures import capture_line
 from inverterproto_cli.chunk import BINARY, CAPTURE, PCAP, PCAPNG, TEXT, Chunk, SourceError
 from inverterproto_cli.layout_files import takes_layouts
-from inverterproto_cli.output import check_place, placing, stoppable
+from inverterproto_cli.output import check_place, force_option, placing, stoppable
 from inverterproto_cli.sources import Listener, Source, find_sources
 
 if TYPE_CHECKING:
@@ -39,12 +39,7 @@ _LINE = 32
     envvar="INVERTERPROTO_OUTPUT",
     help="Where to; - is standard output.",
 )
-@click.option(
-    "--force",
-    is_flag=True,
-    envvar="INVERTERPROTO_FORCE",
-    help="Write over a file that is there.",
-)
+@force_option
 @click.option(
     "--keep-unknown",
     is_flag=True,
