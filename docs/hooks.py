@@ -29,7 +29,7 @@ from inverterproto.quantity import QUANTITIES, template_of
 from inverterproto_cli.configuration import SinkOption
 from inverterproto_cli.sinks import topics
 from inverterproto_cli.sinks.registry import BUILT_IN
-from inverterproto_cli.sinks.settings import COMMON, flag_of, variable_of
+from inverterproto_cli.sinks.settings import COMMON, flag_of, variables_of
 from inverterproto_cli.web import metrics
 
 _MARKER = re.compile(r"^<!-- (table|api): (.+?) -->$", re.MULTILINE)
@@ -278,13 +278,12 @@ def sink_settings_table(name: str = "") -> str:
     rows = []
     for setting in COMMON if kind is None else kind.settings:
         flag = setting.flag if kind is None else flag_of(kind, setting)
-        variables = [variable_of(flag), *setting.environment] if flag else []
         shown = f"{flag}-file" if flag and setting.secret else flag or ""
         if setting.kind is bool and setting.default:
             shown = f"--no-{shown[2:]}"
         default = "" if setting.default in (None, (), False) else setting.default
         told = default if not isinstance(default, bool) else "true"
-        names = ", ".join(map(_code, variables))
+        names = ", ".join(map(_code, variables_of(setting, flag)))
         rows.append((_code(setting.key), _code(shown), names, _code(told), setting.help))
     return _table(("key", "flag", "variable", "default", "what it is for"), rows)
 

@@ -20,6 +20,7 @@ from inverterproto_cli.sinks.pace import Pace
 from inverterproto_cli.sinks.pages import Pages
 from inverterproto_cli.sinks.settings import Configured
 from inverterproto_cli.sinks.sink import Entry, Sink, SinkType, Surroundings
+from inverterproto_cli.sinks.states import FRESH
 from inverterproto_cli.web.asking import Told
 from inverterproto_cli.web.metrics import (
     COUNTED,
@@ -32,7 +33,7 @@ from inverterproto_cli.web.metrics import (
     UNNAMED,
     metric_of,
 )
-from inverterproto_cli.web.newest import FRESH, Newest, Value
+from inverterproto_cli.web.newest import Newest, Value
 from inverterproto_cli.web.readings import Question
 from inverterproto_cli.web.scraping import Scene, exposed
 from tests.browsing import PATIENCE, Answer, shown

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from inverterproto_cli.columns import print_columns
 from inverterproto_cli.configuration import (
+    NOT_SHOWN,
     SINKS,
     File,
     SecretOption,
@@ -23,7 +24,6 @@ from inverterproto_cli.configuration import (
     kind_of,
 )
 
-_SET = "(set; not shown)"
 _find_default = re.compile(r"\s*\[default: (.*)\]").search
 
 
@@ -136,7 +136,7 @@ def _value_of(option: click.Option, context: click.Context, file: File | None) -
     if option.is_flag and not option.is_bool_flag:
         value = value == option.flag_value
     if isinstance(option, SecretOption) and not default:
-        value = _SET
+        value = NOT_SHOWN
     if source is ParameterSource.ENVIRONMENT:
         return _Value(value, "environment", str(option.envvar))
     if source is ParameterSource.DEFAULT_MAP and file is not None:

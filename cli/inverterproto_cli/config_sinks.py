@@ -10,21 +10,20 @@ from typing import Any
 import click
 
 from inverterproto_cli.columns import print_columns
-from inverterproto_cli.configuration import SINKS
+from inverterproto_cli.configuration import NOT_SHOWN, SINKS
 from inverterproto_cli.show import printable
 from inverterproto_cli.sinks.registry import BUILT_IN
 from inverterproto_cli.sinks.settings import (
+    CALLED,
     COMMON,
     Configured,
     configured,
     flag_of,
     sink_options,
-    variable_of,
+    variables_of,
 )
 from inverterproto_cli.sinks.sink import SinkType
 from inverterproto_cli.sinks.target import shown
-
-_SET = "(set; not shown)"
 
 
 def wanted(context: click.Context) -> list[Configured]:
@@ -40,11 +39,14 @@ def wanted(context: click.Context) -> list[Configured]:
 
 def _values(one: Configured) -> Iterator[tuple[str, Any, str]]:
     """Yield each setting's key, its value as it may be shown, and where it comes from."""
-    common = dict(zip((each.key for each in COMMON), one[3:7], strict=True))
+    common = {each.key: getattr(one, each.key.replace("-", "_")) for each in COMMON}
+    values = {**one.values, **common}
     for setting in (*one.type.settings, *COMMON):
-        value = common.get(setting.key, one.values.get(setting.key))
+        value = values.get(setting.key)
         if value not in (None, ""):
-            value = _SET if setting.secret else shown(value) if isinstance(value, str) else value
+            value = (
+                NOT_SHOWN if setting.secret else shown(value) if isinstance(value, str) else value
+            )
         yield setting.key, value, one.sources.get(setting.key, "default")
 
 
@@ -95,22 +97,21 @@ def template(words: Sequence[str]) -> list[str]:
 def _table_of(kind: SinkType) -> Iterator[str]:
     yield f"\n#[{SINKS}.{kind.name}]\n"
     for setting in (*kind.settings, *COMMON):
-        flag = setting.flag if setting in COMMON else flag_of(kind, setting)
-        variables = [variable_of(flag), *setting.environment] if flag else []
-        called, example = _FORMS[setting.kind]
+        variables = variables_of(setting, flag_of(kind, setting))
+        form, example = _FORMS[setting.kind]
         if setting.default not in (None, (), False):
             example = json.dumps(setting.default, ensure_ascii=False)
-        yield f"\n## {setting.help}\n## {called}"
+        yield f"\n## {setting.help}\n## {CALLED[setting.kind]}{form}"
         yield f"; environment: {', '.join(variables)}\n" if variables else "\n"
         yield f"#{setting.key} = {example}\n"
 
 
 _FORMS: dict[type, tuple[str, str]] = {
-    str: ('a text, "…"', '"…"'),
-    int: ("a whole number", "0"),
-    float: ("a number", "0"),
-    bool: ("true or false", "false"),
-    list: ('a list of texts, ["…", …]', "[]"),
-    dict: ("a table, {…}", "{}"),
+    str: (', "…"', '"…"'),
+    int: ("", "0"),
+    float: ("", "0"),
+    bool: ("", "false"),
+    list: (', ["…", …]', "[]"),
+    dict: (", {…}", "{}"),
 }
-"""How a value of a kind is called, and what shows its form."""
+"""What shows the form of a value of a kind, behind how it is called; and one such value."""

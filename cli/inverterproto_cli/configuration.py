@@ -17,6 +17,10 @@ SINKS = "sink"
 """The table of the file that holds the tables of sinks, for all servers."""
 
 
+NOT_SHOWN = "(set; not shown)"
+"""What is shown of a secret."""
+
+
 class SecretOption(click.Option):
     """An option whose value nobody may see: `config` masks it. Say `cls=SecretOption`."""
 

@@ -7,7 +7,7 @@ import click
 
 from inverterproto_cli.looking import path_of, reading, store_option
 from inverterproto_cli.sinks.mqtt import MQTT
-from inverterproto_cli.sinks.settings import SinkCommand, configured, sink_options
+from inverterproto_cli.sinks.settings import SinkCommand, configured, of_use, sink_options
 
 if TYPE_CHECKING:
     from inverterproto_cli.sinks.mqtt_options import Options
@@ -75,7 +75,6 @@ def _options_of(ctx: click.Context, name: str) -> "Options":
         click.UsageError: there is none of that name, or it is of no use.
         MissingExtra: a library is missing.
     """
-    from inverterproto_cli.show import printable
     from inverterproto_cli.sinks.mqtt import options_for
 
     found = next((one for one in configured(ctx) if one.name == name and one.type is MQTT), None)
@@ -83,13 +82,8 @@ def _options_of(ctx: click.Context, name: str) -> "Options":
         raise click.UsageError(
             f"which broker is it? There is no [sink.{name}] of type mqtt, and no --mqtt URL."
         )
-    try:
+    with of_use(found):
         return options_for(found.values)
-    except ValueError as error:
-        raise click.UsageError(printable(f"sink {name}: {error}")) from error
-    except OSError as error:
-        text = f"sink {name}: {error.filename}: {error.strerror}"
-        raise click.UsageError(printable(text)) from error
 
 
 def _known(path: Path) -> set[tuple[str, str]]:
@@ -97,7 +91,4 @@ def _known(path: Path) -> set[tuple[str, str]]:
     from inverterproto_cli.sinks.topics import spelled
 
     with reading(path) as reader:
-        devices = reader.devices()
-    serials = [(one.family or "", one.serial) for one in devices]
-    serials += [(one.family or "", one.via) for one in devices if one.via]
-    return {(family, spelled(serial)) for family, serial in serials}
+        return {(family, spelled(serial)) for family, serial in reader.known()}

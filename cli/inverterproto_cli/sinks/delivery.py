@@ -25,7 +25,6 @@ to the store about once a second (`outward.py`) and tells when it is safe (`save
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
@@ -44,7 +43,7 @@ from inverterproto_cli.sinks.sink import (
     TooSlowError,
     TroubleError,
 )
-from inverterproto_cli.store.schema import StoreError
+from inverterproto_cli.store.schema import UNREADABLE
 from inverterproto_cli.store.sinks import LONGEST_TEXT, SetAside, SinkRow
 
 PATIENCE = 60.0
@@ -89,6 +88,11 @@ def takes(configured: Configured, entry: Entry) -> bool:
     return configured.include_simulated or not is_simulated(reading.device, reading.via)
 
 
+def wanted_by(configured: Configured) -> Wanted:
+    """Return what of each record a sink is to have."""
+    return Wanted(configured.confidence, configured.all_fields)
+
+
 class Delivery:
     """Brings readings to one sink.
 
@@ -106,7 +110,6 @@ class Delivery:
 
     Attributes:
         row: how far it has got; anybody may look.
-        records: by how much, in records, it is behind; anybody may look.
     """
 
     def __init__(
@@ -125,7 +128,7 @@ class Delivery:
         self.row = row
         self._type = configured.type
         self._configured = configured
-        self._wanted = Wanted(configured.confidence, configured.all_fields)
+        self._wanted = wanted_by(configured)
         self._sink = sink
         self._pages = pages
         self._pace = pace
@@ -181,7 +184,7 @@ class Delivery:
         while True:
             try:
                 return self._pages.after(self.row.number, self._wanted)
-            except (StoreError, sqlite3.Error, OSError) as error:
+            except UNREADABLE as error:
                 await self._wait_for(f"the store cannot be read: {error}")
 
     async def _deliver(self, page: Page) -> None:

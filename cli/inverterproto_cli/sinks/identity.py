@@ -13,9 +13,9 @@ def identity_of(reader: Reader, serial: str, family: str) -> Identity:
     device = reader.device(family, serial)
     known = About() if device is None else about(reader, device)
     if family == "alphaess":
-        return Identity(family, serial, "battery", "AlphaESS", known.model, known.firmware)
+        return by_name(family, serial)._replace(model=known.model, firmware=known.firmware)
     if device is not None and known.kind is None and device.via in (None, serial):
-        return Identity(family, serial, "logger", _STICK, "logger stick", known.firmware)
+        return by_name("logger", serial)._replace(firmware=known.firmware)
     via = None if device is None else device.via
     # A layout's title begins with the maker's name.
     manufacturer = known.kind.split()[0] if known.kind else _STICK
@@ -35,4 +35,4 @@ def logger_of(reader: Reader, serial: str) -> Identity:
     """Return what the store knows of a logger stick."""
     device = reader.device("deye", serial)
     firmware = None if device is None else about(reader, device).firmware
-    return Identity("deye", serial, "logger", _STICK, "logger stick", firmware)
+    return by_name("logger", serial)._replace(firmware=firmware)

@@ -20,8 +20,8 @@ trouble; the last positions are written with what the store writes last.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -29,17 +29,16 @@ from threading import Thread
 from time import monotonic, time
 from typing import TYPE_CHECKING, Protocol
 
-import click
-
 from inverterproto.reading import Reading
 from inverterproto_cli.server.logs import Log
 from inverterproto_cli.show import printable
-from inverterproto_cli.sinks.delivery import Delivery, takes
+from inverterproto_cli.sinks.delivery import Delivery, takes, wanted_by
 from inverterproto_cli.sinks.pace import Pace
-from inverterproto_cli.sinks.pages import Pages, Wanted
-from inverterproto_cli.sinks.settings import Configured
+from inverterproto_cli.sinks.pages import Pages
+from inverterproto_cli.sinks.settings import Configured, of_use
 from inverterproto_cli.sinks.sink import Entry, Identity, Sink, TroubleError
-from inverterproto_cli.store import NoStore, Store, StoreError
+from inverterproto_cli.store import NoStore, Store
+from inverterproto_cli.store.schema import UNREADABLE
 from inverterproto_cli.store.sinks import SetAside, SinkRow, register, save
 
 if TYPE_CHECKING:
@@ -78,6 +77,15 @@ class Page(Protocol):
         ...
 
 
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Make trouble of a store that cannot be read."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise TroubleError(f"the store cannot be read: {error}") from error
+
+
 class Around:
     """What a sink may ask of the program (see `sink.Surroundings`)."""
 
@@ -103,10 +111,8 @@ class Around:
         Raises:
             TroubleError: the store cannot be read.
         """
-        try:
+        with _readable():
             return self._pages.known()
-        except (StoreError, sqlite3.Error, OSError) as error:
-            raise TroubleError(f"the store cannot be read: {error}") from error
 
     def newest(self, reading: Reading, before: int, until: float) -> float | None:
         """Return the time of the newest fresh reading of its device and kind.
@@ -114,10 +120,8 @@ class Around:
         Raises:
             TroubleError: the store cannot be read.
         """
-        try:
+        with _readable():
             return self._pages.newest(reading, before, until)
-        except (StoreError, sqlite3.Error, OSError) as error:
-            raise TroubleError(f"the store cannot be read: {error}") from error
 
     def present(self, until: float) -> list[Entry]:
         """Return the newest readings of each device and kind that the device had not kept.
@@ -125,11 +129,8 @@ class Around:
         Raises:
             TroubleError: the store cannot be read.
         """
-        wanted = Wanted(self._configured.confidence, self._configured.all_fields)
-        try:
-            entries = self._pages.present(wanted, until)
-        except (StoreError, sqlite3.Error, OSError) as error:
-            raise TroubleError(f"the store cannot be read: {error}") from error
+        with _readable():
+            entries = self._pages.present(wanted_by(self._configured), until)
         return [entry for entry in entries if takes(self._configured, entry)]
 
 
@@ -140,15 +141,8 @@ def open_sink(configured: Configured, pages: Pages, say: Callable[[str, str], No
         click.UsageError: that is of no use.
         MissingExtra: a library is not there.
     """
-    try:
+    with of_use(configured):
         return configured.type.open(configured.values, Around(configured, pages, say))
-    except ValueError as error:
-        text = f"sink {configured.name}: {error}"
-    except OSError as error:
-        text = f"sink {configured.name}: {error.filename}: {error.strerror}"
-    if configured.name != configured.type.name:
-        text += f" (in [sink.{configured.name}] stands KEY for --{configured.type.name}-KEY)"
-    raise click.UsageError(printable(text))
 
 
 class Outward:

@@ -8,7 +8,6 @@ What is read is what the store's writer has committed: an entry that a sink gets
 """
 
 import asyncio
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,13 +16,13 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from inverterproto.families import FAMILIES
+from inverterproto.families import FAMILIES, Message
 from inverterproto.quantity import Number
 from inverterproto.reading import Reading
 from inverterproto_cli.sinks.identity import by_name, identity_of, logger_of
 from inverterproto_cli.sinks.sink import Entry, Identity
 from inverterproto_cli.store.reader import Kept, Reader
-from inverterproto_cli.store.schema import StoreError
+from inverterproto_cli.store.schema import UNREADABLE
 
 EVERY = 0.5
 """Seconds between looks for what is new."""
@@ -57,20 +56,20 @@ class Page(NamedTuple):
 
 def entries_of(kept: Kept, wanted: Wanted) -> list[Entry]:
     """Return the readings of a record, those that measured something."""
-    fields = _numbers(kept) if wanted.all_fields else {}
+    message = kept.message()
+    if message is None:
+        return []
+    fields = _numbers(message, kept.family or "") if wanted.all_fields else {}
     return [
         Entry(kept.number or 0, reading, kept.arrival, kept.answered, fields)
-        for reading in kept.readings(wanted.confidence)
+        for reading in kept.readings_of(message, wanted.confidence)
         if reading.values or fields
     ]
 
 
-def _numbers(kept: Kept) -> Mapping[str, Number]:
+def _numbers(message: Message, family: str) -> Mapping[str, Number]:
     """Return the numbers in a message by the layout's names, but for what is private."""
-    message = kept.message()
-    if message is None:
-        return {}
-    private = FAMILIES[kept.family or ""].private_fields
+    private = FAMILIES[family].private_fields
     return {
         name: value
         for name, value in message.fields.items()
@@ -177,7 +176,7 @@ class Pages:
             return known[1]
         try:
             found = find(self._opened(), serial)
-        except (StoreError, sqlite3.Error, OSError):
+        except UNREADABLE:
             return by_name(what, serial)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
@@ -194,9 +193,7 @@ class Pages:
         Raises:
             StoreError, sqlite3.Error, OSError: the store cannot be read.
         """
-        devices = self._opened().devices()
-        serials = ((one.family or "", one.serial, one.via or one.serial) for one in devices)
-        return {(family, each) for family, serial, via in serials for each in (serial, via)}
+        return self._opened().known()
 
     def present(self, wanted: Wanted, until: float) -> list[Entry]:
         """Return the newest readings of each device and kind, in the order of their delivery.

@@ -10,6 +10,7 @@ A secret has no flag: it stands in the environment, in the table, or in a file o
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ import click
 from click.core import ParameterSource
 
 from inverterproto_cli.configuration import SINKS, File, SinkOption
+from inverterproto_cli.show import printable
 from inverterproto_cli.sinks.registry import BUILT_IN, type_called
 from inverterproto_cli.sinks.sink import Setting, SinkType
 
@@ -95,6 +97,11 @@ def variable_of(flag: str) -> str:
     return "INVERTERPROTO_" + flag.lstrip("-").replace("-", "_").upper()
 
 
+def variables_of(setting: Setting, flag: str | None) -> list[str]:
+    """Return all variables of the environment that do what the flag of a setting does."""
+    return [variable_of(flag), *setting.environment] if flag else []
+
+
 def sink_options(command: _Command) -> _Command:
     """Give a command the options of all sinks that come with this program."""
     flags = [(setting, setting.flag or "") for setting in COMMON]
@@ -114,7 +121,7 @@ def _option(setting: Setting, flag: str) -> Callable[[_Command], _Command]:
         return click.option(
             flag, name, metavar="FILE", envvar=variable_of(flag), help=help_, cls=SinkOption,
         )  # fmt: skip
-    variables = [variable_of(flag), *setting.environment]
+    variables = variables_of(setting, flag)
     spelled = f"{flag}/--no-{flag[2:]}" if setting.kind is bool and setting.default else flag
     return click.option(
         spelled,
@@ -257,7 +264,7 @@ def _given(context: click.Context, kind: SinkType) -> Iterator[tuple[str, Any]]:
             if value is not None:
                 yield setting.key, read_secret(value, f"{flag}-file")
             else:
-                for variable in (variable_of(flag), *setting.environment):
+                for variable in variables_of(setting, flag):
                     if os.environ.get(variable):
                         yield setting.key, os.environ[variable]
                         break
@@ -315,6 +322,25 @@ def _configured(
     )
 
 
+@contextmanager
+def of_use(one: Configured) -> Iterator[None]:
+    """Make a wrong use of values of which no sink can be made.
+
+    Raises:
+        click.UsageError: they are of no use.
+    """
+    try:
+        yield
+        return
+    except ValueError as error:
+        text = f"sink {one.name}: {error}"
+    except OSError as error:
+        text = f"sink {one.name}: {error.filename}: {error.strerror}"
+    if one.name != one.type.name:
+        text += f" (in [{SINKS}.{one.name}] stands KEY for --{one.type.name}-KEY)"
+    raise click.UsageError(printable(text))
+
+
 _PLACES = ("FILE", "FOLDER")
 """What settings are shown with that name a place: in the file, beside it."""
 
@@ -324,7 +350,7 @@ def _beside(folder: str, path: str) -> str:
     return os.path.join(folder, os.path.expanduser(path)) if path else path
 
 
-_CALLED = {
+CALLED = {
     str: "a text",
     int: "a whole number",
     float: "a number",
@@ -332,6 +358,7 @@ _CALLED = {
     list: "a list of texts",
     dict: "a table",
 }
+"""How a value of a kind is called, for people."""
 
 
 def _check(setting: Setting, value: object, where: str) -> None:
@@ -346,7 +373,7 @@ def _check(setting: Setting, value: object, where: str) -> None:
         fits = all(isinstance(one, str) for one in value)  # type: ignore[attr-defined]
     if not fits:
         shown = "" if setting.secret else f", not {value!r}"
-        raise click.UsageError(f"{where} is {_CALLED[setting.kind]}{shown}.")
+        raise click.UsageError(f"{where} is {CALLED[setting.kind]}{shown}.")
 
 
 def read_secret(path: str, where: str) -> str:

@@ -90,8 +90,10 @@ class Kept(NamedTuple):
     def readings(self, confidence: str = "B") -> list[Reading]:
         """Return what was measured, by today's layouts, with the time it was given."""
         message = self.message()
-        if message is None:
-            return []
+        return [] if message is None else self.readings_of(message, confidence)
+
+    def readings_of(self, message: Any, confidence: str) -> list[Reading]:  # noqa: ANN401 - as above
+        """Return what its message measured."""
         try:
             source = TimeSource(self.source or TimeSource.UNKNOWN)
         except ValueError:
@@ -145,6 +147,14 @@ class Reader:
             "WHERE serial = own.serial AND family IS NOT NULL) ORDER BY last DESC, id"
         ).fetchall()
         return [Device._make((*row[:7], state_of(row[7]) or {})) for row in rows]
+
+    def known(self) -> set[tuple[str, str]]:
+        """Return family and serial of all devices, and of the loggers that carry them."""
+        return {
+            (one.family or "", serial)
+            for one in self.devices()
+            for serial in (one.serial, one.via or one.serial)
+        }
 
     def device(self, family: str, serial: str) -> Device | None:
         """Return a device by its name, or None if it is not known."""

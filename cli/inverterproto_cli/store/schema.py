@@ -135,6 +135,10 @@ class StoreError(Exception):
     """The store cannot be used; the message is for people."""
 
 
+UNREADABLE = (StoreError, sqlite3.Error, OSError)
+"""What is raised where a store cannot be read now; another time it may be."""
+
+
 def default_path() -> Path:
     """Return where the store is unless told otherwise."""
     from platformdirs import user_data_path

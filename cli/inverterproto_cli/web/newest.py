@@ -5,7 +5,6 @@ start it goes some records back in the store, so that a restart shows no gap.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable
 from time import time
 from typing import NamedTuple
@@ -15,10 +14,9 @@ from inverterproto_cli.fakes.serials import is_simulated
 from inverterproto_cli.sinks.pace import Pace
 from inverterproto_cli.sinks.pages import EVERY, Pages, Wanted
 from inverterproto_cli.sinks.sink import Entry
-from inverterproto_cli.store import StoreError
+from inverterproto_cli.sinks.states import FRESH
+from inverterproto_cli.store.schema import UNREADABLE
 
-FRESH = 900.0
-"""Seconds for which a reading is shown."""
 LOOK_BACK = 1000
 """Records of the store that are looked at, at the start."""
 
@@ -57,12 +55,10 @@ class Newest:
         while await pages.more(number):
             try:
                 page = pages.after(number, Wanted())
-            except (StoreError, sqlite3.Error, OSError):
+            except UNREADABLE:
                 await asyncio.sleep(EVERY)
                 continue
             self.take(page.entries)
-            if page.last == number:  # what was there is removed
-                await asyncio.sleep(EVERY)
             number = page.last
             await pace.rest()
 
